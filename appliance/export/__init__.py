@@ -1,0 +1,1 @@
+"""The formats a transcript is written in, one file per format, and their table."""
