@@ -55,7 +55,7 @@ class ApplianceError(Exception):
     gate: ClassVar[str | None] = None  # name of the gate this closes, with facts in braces
     note: ClassVar[bool] = False  # a person in the folder can mend it: leave NAME.ERROR.txt
 
-    def __init__(self, **detail: str | int | float) -> None:
+    def __init__(self, **detail: str | float) -> None:
         super().__init__(detail)
         self.detail: Detail = detail
 

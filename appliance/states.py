@@ -78,9 +78,7 @@ NEXT: Final[Mapping[State, frozenset[State]]] = {
     _S.SOURCE_MISSING: frozenset({_S.QUEUED, _S.DISCOVERED}),
 }
 
-LIVE: Final = frozenset(
-    {_S.DISCOVERED, _S.QUEUED, _S.RUNNING, _S.HELD, _S.WAITING, _S.RETRY_WAIT}
-)
+LIVE: Final = frozenset({_S.DISCOVERED, _S.QUEUED, _S.RUNNING, _S.HELD, _S.WAITING, _S.RETRY_WAIT})
 ENDED: Final = frozenset(_S) - LIVE
 
 ALLOWANCE: Final[Mapping[Budget, int]] = {
@@ -104,9 +102,7 @@ class Verdict:
     delay: float = 0.0  # seconds until it may queue again (retry-wait only)
 
 
-def after(
-    error: ApplianceError, *, spent: int, jitter: Callable[[float, float], float]
-) -> Verdict:
+def after(error: ApplianceError, *, spent: int, jitter: Callable[[float, float], float]) -> Verdict:
     """Say where a job goes when `error` stopped it.
 
     `spent` counts the failures already charged to this error's budget, this one not
