@@ -1,0 +1,151 @@
+"""Every failure and every warning a person can meet: code, sentence, next step, whose turn it is.
+
+Nothing is raised in this house that is not named here, except a bug. The catalogue is
+what `NAME.ERROR.txt`, the page, the API and `/help/<code>` print from.
+
+Not here: deciding what becomes of the job (states), writing the error file (report).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from appliance.errors.family import ApplianceError, Budget, Retry
+from appliance.errors.node import (
+    AlreadyRunning,
+    ChildKilled,
+    DiskFull,
+    EngineLost,
+    EngineUnreachable,
+    EngineVersion,
+    GpuLost,
+    GpuMemory,
+    LedgerBusy,
+    ModelCorrupt,
+    ModelMissing,
+    NodeError,
+    NodeIO,
+    SpoolFull,
+    Stalled,
+    WorkerDied,
+)
+from appliance.errors.policy import (
+    Bug,
+    Cancelled,
+    Fenced,
+    Interrupted,
+    NotReachable,
+    SettingsInvalid,
+)
+from appliance.errors.share import (
+    ShareBusy,
+    ShareDenied,
+    ShareError,
+    ShareFull,
+    ShareOffline,
+    ShareReadOnly,
+    ShareWrongMarker,
+)
+from appliance.errors.source import (
+    CodecUnsupported,
+    DecoderCrash,
+    ExportConflict,
+    LinkRefused,
+    NameTooLong,
+    NoAudioData,
+    NoAudioTrack,
+    NotRegular,
+    OverLimit,
+    OverMemory,
+    PlaylistRefused,
+    Protected,
+    SourceChanged,
+    SourceEmpty,
+    SourceError,
+    SourceMissing,
+    SourceTimeout,
+    SourceUnreadable,
+    TooBig,
+    TooLong,
+    TruncatedUpload,
+)
+from appliance.errors.warning import WARNINGS, Caution
+from appliance.nouns import Detail
+
+__all__ = [
+    "CATALOGUE",
+    "WARNINGS",
+    "AlreadyRunning",
+    "ApplianceError",
+    "Budget",
+    "Bug",
+    "Cancelled",
+    "Caution",
+    "ChildKilled",
+    "CodecUnsupported",
+    "DecoderCrash",
+    "DiskFull",
+    "EngineLost",
+    "EngineUnreachable",
+    "EngineVersion",
+    "ExportConflict",
+    "Fenced",
+    "GpuLost",
+    "GpuMemory",
+    "Interrupted",
+    "LedgerBusy",
+    "LinkRefused",
+    "ModelCorrupt",
+    "ModelMissing",
+    "NameTooLong",
+    "NoAudioData",
+    "NoAudioTrack",
+    "NodeError",
+    "NodeIO",
+    "NotReachable",
+    "NotRegular",
+    "OverLimit",
+    "OverMemory",
+    "PlaylistRefused",
+    "Protected",
+    "Retry",
+    "SettingsInvalid",
+    "ShareBusy",
+    "ShareDenied",
+    "ShareError",
+    "ShareFull",
+    "ShareOffline",
+    "ShareReadOnly",
+    "ShareWrongMarker",
+    "SourceChanged",
+    "SourceEmpty",
+    "SourceError",
+    "SourceMissing",
+    "SourceTimeout",
+    "SourceUnreadable",
+    "SpoolFull",
+    "Stalled",
+    "TooBig",
+    "TooLong",
+    "TruncatedUpload",
+    "WorkerDied",
+    "named",
+]
+
+
+def _tree(root: type[ApplianceError]) -> Iterator[type[ApplianceError]]:
+    for child in root.__subclasses__():
+        if child.code:
+            yield child
+        yield from _tree(child)
+
+
+CATALOGUE: Final[Mapping[str, type[ApplianceError]]] = {
+    error.code: error for error in _tree(ApplianceError)
+}
+
+
+def named(code: str, detail: Detail) -> ApplianceError:
+    """Make the error again that a child process or the ledger wrote down as code and facts."""
+    return CATALOGUE.get(code, Bug)(**detail)

@@ -1,0 +1,137 @@
+"""node.*: the turn of whoever runs the box. It tries again by itself, a few times."""
+
+from __future__ import annotations
+
+from appliance.errors.family import ApplianceError, Budget, Retry
+
+
+class NodeError(ApplianceError):
+    """Something on the box. It tries again by itself, a few times."""
+
+    retry = Retry.LATER
+    budget = Budget.ERRORS
+    note = True
+
+
+class DiskFull(NodeError):
+    code = "node.disk-full"
+    message = "The disk of the box is full: {free_gb:.1f} GB left in {where}."
+    hint = "Make room there, or lower [retention]; waiting jobs go on by themselves."
+    retry = Retry.WHEN_WELL
+    budget = Budget.NONE
+    gate = "disk"
+    note = False
+
+
+class SpoolFull(NodeError):
+    code = "node.spool-full"
+    message = "The spool has no room for {name} ({size} bytes; {free} bytes are free)."
+    hint = "Raise [node] spool_gb or wait until running jobs have finished."
+    retry = Retry.WHEN_WELL
+    budget = Budget.NONE
+    gate = "spool"
+    note = False
+
+
+class LedgerBusy(NodeError):
+    code = "node.ledger-busy"
+    message = "The ledger was locked for {seconds:g} seconds."
+    hint = "If this repeats, look for a process that hangs: `appliance doctor`."
+
+
+class NodeIO(NodeError):
+    code = "node.io"
+    message = "The box could not read or write {where}: {why}."
+    hint = "Look at the disk (`appliance doctor`, `journalctl -k`)."
+
+
+class EngineLost(NodeError):
+    code = "node.engine-lost"
+    message = "The engine stopped while it worked on this recording."
+    hint = "It restarts by itself. If this repeats: `appliance doctor` and the engine's journal."
+    budget = Budget.CRASHES
+
+
+class EngineUnreachable(NodeError):
+    """No engine answers: nothing about this recording, so its turn costs nothing."""
+
+    code = "node.engine-unreachable"
+    message = "No engine answers on this box."
+    hint = "Start it (`appliance engine`, or the unit appliance-engine); jobs go on by themselves."
+    retry = Retry.WHEN_WELL
+    budget = Budget.NONE
+    gate = "engine"
+    note = False
+
+
+class EngineVersion(NodeError):
+    code = "node.engine-version"
+    message = "The engine speaks version {theirs} of our protocol, we speak {ours}."
+    hint = "Restart every part of the appliance after an update."
+    retry = Retry.WHEN_WELL
+    budget = Budget.NONE
+    gate = "engine"
+    note = False
+
+
+class GpuMemory(NodeError):
+    code = "node.gpu-memory"
+    message = "The GPU has not enough free memory for the model {model}."
+    hint = "Close other programs on the GPU, or choose a smaller model or compute_type = int8."
+
+
+class GpuLost(NodeError):
+    code = "node.gpu-lost"
+    message = "The GPU stopped answering."
+    hint = "The engine restarts. If this repeats, restart the box and look at `nvidia-smi`."
+
+
+class ModelMissing(NodeError):
+    code = "node.model-missing"
+    message = "The model {model} is not on this box (looked in {where})."
+    hint = "Fetch it once with `appliance model pull {model}`, or choose another in the profile."
+    retry = Retry.WHEN_WELL
+    budget = Budget.NONE
+    gate = "model:{model}"
+    note = False
+
+
+class ModelCorrupt(NodeError):
+    code = "node.model-corrupt"
+    message = "The model {model} on this box is damaged: {why}."
+    hint = "Fetch it again with `appliance model pull {model}`."
+    retry = Retry.WHEN_WELL
+    budget = Budget.NONE
+    gate = "model:{model}"
+    note = False
+
+
+class ChildKilled(NodeError):
+    code = "node.child-killed"
+    message = "The decoder of {name} died ({why})."
+    hint = "It is tried again by itself."
+    budget = Budget.CRASHES
+
+
+class Stalled(NodeError):
+    code = "node.stalled"
+    message = "Nothing moved in {name} for {seconds:g} seconds, so it was stopped."
+    hint = "It is tried again by itself."
+    budget = Budget.CRASHES
+
+
+class WorkerDied(NodeError):
+    """Found by recover: the owner of a running job is dead."""
+
+    code = "node.worker-died"
+    message = "The box or its worker stopped in the middle of this recording."
+    hint = "It goes on by itself."
+    budget = Budget.LOSSES
+
+
+class AlreadyRunning(NodeError):
+    code = "node.already-running"
+    message = "Another appliance is already running on {where}."
+    hint = "Stop it first, or choose another [node] state_dir."
+    retry = Retry.NEVER
+    note = False

@@ -1,0 +1,50 @@
+"""settings.*, policy.* and bugs: the turn of whoever installs, of nobody, and of us."""
+
+from __future__ import annotations
+
+from appliance.errors.family import ApplianceError
+
+
+class SettingsInvalid(ApplianceError):
+    """The settings are wrong: exit 78, with every mistake in one go."""
+
+    code = "settings.invalid"
+    message = "{file} has {count} mistake(s):\n{mistakes}"
+    hint = "Correct the file and run `appliance settings check`."
+
+
+class NotReachable(ApplianceError):
+    code = "settings.not-reachable"
+    message = "{what} does not answer at {where}."
+    hint = "Is the appliance running? Start it with `appliance up`."
+
+
+class Cancelled(ApplianceError):
+    code = "policy.cancelled"
+    message = "Somebody cancelled this recording."
+    hint = "Retry it on the page or with `appliance jobs retry`."
+
+
+class Interrupted(ApplianceError):
+    """The worker is going down in good order: the job goes back into the queue at once."""
+
+    code = "policy.interrupted"
+    message = "The box is being stopped; this recording goes on afterwards."
+    hint = "Nothing to do."
+
+
+class Fenced(ApplianceError):
+    """Somebody newer has the job: drop everything, touch nothing. Nobody is told."""
+
+    code = "policy.fenced"
+    message = "Job {job} is no longer ours (attempt {attempt})."
+    hint = "Nothing to do."
+
+
+class Bug(ApplianceError):
+    """Our own mistake. Plain words for the person, the traceback for the journal."""
+
+    code = "bug"
+    message = "Something went wrong inside the appliance while it worked on {name}."
+    hint = "Nothing is lost. Tell the administrator the job number; the journal holds the details."
+    note = True

@@ -1,0 +1,76 @@
+"""warning.*: the job is done, and the reader of the transcript should know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from appliance.errors.family import fill
+from appliance.nouns import Detail
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """A warning's sentence and what a person may do about it."""
+
+    code: str
+    message: str
+    hint: str
+
+    def sentence(self, detail: Detail) -> str:
+        """What the reader should know, with the facts filled in."""
+        return fill(self.message, detail)
+
+
+WARNINGS: Final[Mapping[str, Caution]] = {
+    caution.code: caution
+    for caution in (
+        Caution(
+            "warning.no-speech",
+            "No speech was found in this recording.",
+            "If somebody does speak in it, drop a louder copy.",
+        ),
+        Caution(
+            "warning.low-confidence",
+            "The model was unsure of {percent:g} % of the words.",
+            "Read those passages against the recording.",
+        ),
+        Caution(
+            "warning.repetition",
+            "The model repeated itself around {at}; that passage is probably wrong.",
+            "Listen to it, or transcribe it again with another model.",
+        ),
+        Caution(
+            "warning.language-unsure",
+            "The language was hard to tell; {language} was the best guess ({percent:g} %).",
+            "If it is wrong, set the language in .transcribe.toml and drop the file again.",
+        ),
+        Caution(
+            "warning.decode-errors",
+            "{count} damaged places in the file were skipped.",
+            "Compare with the original recording.",
+        ),
+        Caution(
+            "warning.missing-seconds",
+            "{seconds:g} seconds promised by the file are not in it.",
+            "The upload may be incomplete; copy it again if so.",
+        ),
+        Caution(
+            "warning.cpu-fallback",
+            "No GPU was usable; the processor did the work, which is slower.",
+            "Run `appliance doctor`.",
+        ),
+        Caution(
+            "warning.short-input-redone",
+            "Some short passages were transcribed twice to be sure of them.",
+            "Nothing to do.",
+        ),
+        Caution(
+            "warning.selftest-model",
+            "Made by the built-in self-test model, which knows about 100 words. "
+            "This is not a real transcript.",
+            "Choose a real model: `appliance model pull` and README, «A real model».",
+        ),
+    )
+}

@@ -1,0 +1,202 @@
+"""The ledger's file: one connection per thread, and the lock around every write.
+
+SQLite in WAL mode with synchronous=FULL. `ledger.lock` is held (flock) around every
+write transaction and around the only checkpoint, and automatic checkpoints are off, so
+that SQLite's WAL-reset bug (sqlite.org/wal.html#walresetbug, unfixed in Debian's and
+uv's SQLite) never finds a checkpoint racing a commit.
+
+Not here: tables (schema) and what is in them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from sqlite_utils import Database
+
+from appliance.errors import ApplianceError, DiskFull, LedgerBusy, NodeIO
+
+PATIENCE_SECONDS: Final = 15.0
+_CLOCK_BOOTTIME: Final = 7
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Now, on two clocks: the wall's to show, the boot's to wait by."""
+
+    wall_ms: int  # since 1970, UTC; may jump
+    boot_s: float  # CLOCK_BOOTTIME; only ever grows, until the next boot
+    boot_id: str
+
+
+def read_clock() -> Moment:
+    """Look at both clocks."""
+    return Moment(time.time_ns() // 1_000_000, time.clock_gettime(_CLOCK_BOOTTIME), _boot_id())
+
+
+def _boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+        return stream.read().strip()
+
+
+class _Mine:
+    """What one thread holds: its connection and its own descriptor of the lock."""
+
+    def __init__(self, folder: str) -> None:
+        connection = sqlite3.connect(
+            os.path.join(folder, "ledger.db"),
+            timeout=PATIENCE_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # closed by whoever closes the ledger
+        )
+        self.db = Database(connection, execute_plugins=False)
+        self.lock = os.open(
+            os.path.join(folder, "ledger.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660
+        )
+        self.depth = 0
+        for pragma in (
+            "journal_mode = WAL",
+            "wal_autocheckpoint = 0",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "mmap_size = 0",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    def close(self) -> None:
+        self.db.close()
+        os.close(self.lock)
+
+
+class Ledger:
+    """The one truth about every job. Usable from any thread; close it when the process ends."""
+
+    def __init__(self, folder: str, *, clock: Callable[[], Moment] = read_clock) -> None:
+        """Open `folder`/ledger.db (schema.prepare has made its tables)."""
+        self.folder = folder
+        self.clock = clock
+        self._local = threading.local()
+        self._all: list[_Mine] = []
+        self._guard = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def _mine(self) -> _Mine:
+        mine: _Mine | None = getattr(self._local, "mine", None)
+        if mine is None:
+            mine = _Mine(self.folder)
+            self._local.mine = mine
+            with self._guard:
+                self._all.append(mine)
+        return mine
+
+    @property
+    def db(self) -> Database:
+        """This thread's connection, for reading."""
+        return self._mine().db
+
+    def rows(self, sql: str, arguments: object = ()) -> Iterator[Row]:
+        """Read rows as dictionaries."""
+        cursor = self.db.execute(sql, arguments)  # type: ignore[arg-type]
+        names = [column[0] for column in cursor.description]
+        for row in cursor:
+            yield dict(zip(names, row, strict=True))
+
+    def row(self, sql: str, arguments: object = ()) -> Row | None:
+        """Read the first row, if there is one."""
+        return next(self.rows(sql, arguments), None)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Database]:
+        """Hold the lock and one immediate transaction; what is raised inside undoes it.
+
+        Re-entrant: an inner block belongs to the outer one's transaction. Raises
+        LedgerBusy, DiskFull or NodeIO where SQLite or the lock cannot serve.
+        """
+        mine = self._mine()
+        if mine.depth:
+            yield mine.db
+            return
+        with self._locked(mine), _named_errors(self.folder):
+            mine.db.execute("BEGIN IMMEDIATE")
+            mine.depth = 1
+            try:
+                yield mine.db
+                mine.db.execute("COMMIT")
+            finally:
+                mine.depth = 0
+                if mine.db.conn.in_transaction:
+                    mine.db.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def _locked(self, mine: _Mine) -> Iterator[None]:
+        _lock(mine.lock)
+        try:
+            yield
+        finally:
+            fcntl.flock(mine.lock, fcntl.LOCK_UN)
+
+    def checkpoint(self) -> None:
+        """Fold the log into the database. Only recover calls this."""
+        mine = self._mine()
+        with self._locked(mine), _named_errors(self.folder):
+            mine.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def close(self) -> None:
+        """Close every thread's connection: under the lock, because the last one checkpoints."""
+        with self._guard:
+            mine, self._all = self._all, []
+        self._local = threading.local()
+        for one in mine:
+            with contextlib.suppress(LedgerBusy):
+                _lock(one.lock)
+            one.close()
+
+
+def _lock(fd: int) -> None:
+    """Take the lock, or raise LedgerBusy: a stopped process must not stop everybody for ever."""
+    begun = time.monotonic()
+    pause = 0.001
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() - begun > PATIENCE_SECONDS:
+                raise LedgerBusy(seconds=PATIENCE_SECONDS) from None
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.02)
+        else:
+            return
+
+
+@contextlib.contextmanager
+def _named_errors(folder: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise _named(error, folder) from error
+
+
+def _named(error: sqlite3.OperationalError, folder: str) -> ApplianceError:
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_FULL":
+        return DiskFull(where=folder, free_gb=0.0)
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return LedgerBusy(seconds=PATIENCE_SECONDS)
+    if name.startswith(("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        return NodeIO(where=folder, why=f"{name} {os.strerror(errno.EIO)}")
+    raise error

@@ -1,0 +1,66 @@
+"""Which jobs need somebody's hand: claimed, due, behind an open gate, or never heard of.
+
+Asked every few seconds by recover. Not here: moving a job (jobs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from appliance.states import LIVE, State
+from appliance.store.jobs import SELECT, Job, from_row
+from appliance.store.ledger import Ledger, Moment
+
+
+def running(ledger: Ledger) -> list[Job]:
+    """Every job somebody has claimed."""
+    return [from_row(row) for row in ledger.rows(f"{SELECT} WHERE state = ?", [State.RUNNING])]
+
+
+def due(ledger: Ledger, now: Moment) -> list[Job]:
+    """Jobs whose wait is over; after a reboot every wait is."""
+    rows = ledger.rows(
+        f"{SELECT} WHERE state = ? AND (boot_id IS NOT ? OR due_bt IS NULL OR due_bt <= ?)",
+        [State.RETRY_WAIT, now.boot_id, now.boot_s],
+    )
+    return [from_row(row) for row in rows]
+
+
+def behind_open_gates(ledger: Ledger) -> list[Job]:
+    """Jobs that wait for a gate nobody keeps closed."""
+    rows = ledger.rows(
+        f"{SELECT} WHERE state = ? AND NOT EXISTS (SELECT 1 FROM gate WHERE name = job.gate)",
+        [State.WAITING],
+    )
+    return [from_row(row) for row in rows]
+
+
+def unheard(ledger: Ledger, now: Moment, *, older_than: float, limit: int) -> list[int]:
+    """Queued jobs whose bell was never rung, or `older_than` seconds ago, most urgent first."""
+    rows = ledger.rows(
+        "SELECT id FROM job WHERE state = ?"
+        " AND (hint_bt IS NULL OR hint_bt > ? OR hint_bt < ?) ORDER BY priority DESC, id LIMIT ?",
+        [State.QUEUED, now.boot_s, now.boot_s - older_than, limit],
+    )
+    return [row["id"] for row in rows]
+
+
+def rung(ledger: Ledger, job_ids: Sequence[int]) -> None:
+    """Note that the bell was rung for these."""
+    with ledger.writing() as db:
+        now = ledger.clock()
+        db.conn.executemany(
+            "UPDATE job SET hint_bt = ? WHERE id = ? AND state = ?",
+            [(now.boot_s, job_id, State.QUEUED) for job_id in job_ids],
+        )
+
+
+def forgive_losses(ledger: Ledger, *, before_ms: int) -> None:
+    """Forget deaths of the worker that lie an hour back: only five within one hour count."""
+    with ledger.writing() as db:
+        marks = ", ".join("?" * len(LIVE))
+        db.execute(
+            f"UPDATE job SET losses = 0 WHERE losses > 0 AND state IN ({marks}) AND NOT EXISTS ("
+            " SELECT 1 FROM attempt WHERE job = job.id AND code = ? AND ended_ms > ?)",
+            [*LIVE, "node.worker-died", before_ms],
+        )

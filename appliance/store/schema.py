@@ -1,0 +1,202 @@
+"""The tables of the ledger, as ordered migrations.
+
+`prepare` brings a state directory to the newest version; every process may call it,
+one at a time does the work. Times end in _ms (wall clock, to show) or _bt (seconds of
+CLOCK_BOOTTIME, to wait by, worth nothing under another boot_id).
+
+Not here: reading or writing a row (the table's own file).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from sqlite_utils import Database, Migrations
+
+from appliance.states import NEXT
+from appliance.store.ledger import Ledger
+
+migrations = Migrations("ledger")
+
+
+@migrations()
+def first(db: Database) -> None:
+    """The ledger of the first version."""
+    for statement in _FIRST.split(";\n\n"):
+        db.conn.execute(statement)
+    db.conn.executemany(
+        "INSERT INTO transition (was, became) VALUES (?, ?)",
+        [(was, became) for was, nexts in NEXT.items() for became in nexts],
+    )
+
+
+_FIRST = """
+CREATE TABLE share (
+    name TEXT PRIMARY KEY,
+    marker TEXT,                 -- what .transcribe-id holds
+    existing TEXT,               -- ask | ignore | process: what was decided about old files
+    adopted_ms INTEGER,          -- NULL: nothing runs yet
+    old_files INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL DEFAULT 'unknown',   -- unknown | online | offline | suspect
+    why TEXT,
+    scanned_ms INTEGER,
+    method TEXT                  -- how we find files there: events+scan | scan
+) STRICT;
+
+CREATE TABLE sighting (
+    share TEXT NOT NULL,
+    path BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('receiving', 'settling', 'settled', 'ignored', 'gone')),
+    why TEXT,
+    correlation TEXT NOT NULL,
+    first_ms INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL,
+    PRIMARY KEY (share, path)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE job (
+    id INTEGER PRIMARY KEY,
+    workload TEXT NOT NULL,
+    epoch INTEGER NOT NULL DEFAULT 1,
+    share TEXT NOT NULL,
+    path BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    sha256 TEXT,
+    state TEXT NOT NULL,
+    stage TEXT,
+    priority INTEGER NOT NULL DEFAULT 0,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    errors INTEGER NOT NULL DEFAULT 0,
+    crashes INTEGER NOT NULL DEFAULT 0,
+    losses INTEGER NOT NULL DEFAULT 0,
+    owner TEXT,
+    boot_id TEXT,
+    deadline_bt REAL,            -- running: when it is overdue
+    due_bt REAL,                 -- retry-wait: when it may queue again
+    hint_bt REAL,                -- queued: when the bell was last rung
+    cancel INTEGER NOT NULL DEFAULT 0,
+    gate TEXT,                   -- waiting: the gate that must open
+    code TEXT,
+    detail TEXT,
+    warnings TEXT,
+    duration REAL,               -- seconds of the recording, once known
+    correlation TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    updated_ms INTEGER NOT NULL,
+    UNIQUE (share, path, size, mtime_ns)
+) STRICT;
+
+CREATE INDEX job_by_state ON job (state, priority DESC, id);
+
+CREATE INDEX job_by_content ON job (sha256) WHERE sha256 IS NOT NULL;
+
+CREATE TABLE epoch (
+    job INTEGER NOT NULL REFERENCES job (id),
+    n INTEGER NOT NULL,
+    options TEXT NOT NULL,
+    who TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (job, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER epoch_is_final BEFORE UPDATE ON epoch
+BEGIN SELECT raise(ABORT, 'the options of a job never change'); END;
+
+CREATE TABLE attempt (
+    job INTEGER NOT NULL REFERENCES job (id),
+    n INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    began_ms INTEGER NOT NULL,
+    ended_ms INTEGER,
+    stage TEXT,
+    outcome TEXT,
+    code TEXT,
+    rss_peak INTEGER,            -- bytes, of the decode child
+    PRIMARY KEY (job, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE transcript (
+    job INTEGER NOT NULL REFERENCES job (id),
+    epoch INTEGER NOT NULL,
+    task TEXT NOT NULL,
+    source_sha256 TEXT NOT NULL,
+    asked_sha256 TEXT NOT NULL,  -- of the options and the model's weights
+    sha256 TEXT NOT NULL,
+    body BLOB NOT NULL,          -- zlib of JSON
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (job, epoch, task)
+) STRICT;
+
+CREATE INDEX transcript_by_content ON transcript (source_sha256, asked_sha256, task);
+
+CREATE TRIGGER transcript_is_final BEFORE UPDATE ON transcript
+BEGIN SELECT raise(ABORT, 'a transcript is recorded once'); END;
+
+CREATE TABLE export (
+    share TEXT NOT NULL,
+    path BLOB NOT NULL,
+    job INTEGER NOT NULL REFERENCES job (id),
+    epoch INTEGER NOT NULL,
+    format TEXT NOT NULL,
+    suffix TEXT NOT NULL,
+    sha256 TEXT NOT NULL,        -- of what we last meant to write there
+    before TEXT,                 -- of what we had published there before that
+    bytes INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('intended', 'published')),
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (share, path)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX export_by_job ON export (job, suffix);
+
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    job INTEGER NOT NULL REFERENCES job (id),
+    epoch INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    was TEXT,
+    became TEXT NOT NULL,
+    code TEXT,
+    who TEXT NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX event_by_job ON event (job, id);
+
+CREATE TRIGGER event_is_final BEFORE UPDATE ON event
+BEGIN SELECT raise(ABORT, 'what happened has happened'); END;
+
+CREATE TABLE gate (
+    name TEXT PRIMARY KEY,
+    code TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    since_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE transition (
+    was TEXT NOT NULL,
+    became TEXT NOT NULL,
+    PRIMARY KEY (was, became)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER job_moves_by_the_table BEFORE UPDATE OF state ON job
+WHEN new.state <> old.state
+    AND NOT EXISTS (SELECT 1 FROM transition WHERE was = old.state AND became = new.state)
+BEGIN SELECT raise(ABORT, 'not a step of the table of states'); END
+"""
+
+
+def prepare(folder: str) -> None:
+    """Make the state directory's ledger, or bring it to the newest version."""
+    os.makedirs(folder, mode=0o770, exist_ok=True)
+    with open(os.path.join(folder, "migrate.lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with Ledger(folder) as ledger:
+            if migrations.pending(ledger.db):
+                migrations.apply(ledger.db)
+                ledger.checkpoint()

@@ -1,0 +1,71 @@
+"""What we know of each share beyond its settings: marker, adoption, health, last scan.
+
+Not here: looking at the share (watch), deciding whether it is well (health).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from appliance.store.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRow:
+    """A share as the ledger remembers it."""
+
+    name: str
+    marker: str | None = None  # what its .transcribe-id must hold
+    existing: str | None = None  # what was decided about old files: ignore | process
+    adopted_ms: int | None = None  # None: nothing runs yet
+    old_files: int = 0  # recordings found before adoption
+    state: str = "unknown"  # unknown | online | offline | suspect
+    why: str | None = None
+    scanned_ms: int | None = None
+    method: str | None = field(default=None)
+
+
+def get(ledger: Ledger, name: str) -> ShareRow:
+    """What is known of a share; a blank row for one never seen."""
+    row = ledger.row("SELECT * FROM share WHERE name = ?", [name])
+    return ShareRow(name) if row is None else ShareRow(**row)
+
+
+def listing(ledger: Ledger) -> Iterator[ShareRow]:
+    """Every share ever seen."""
+    for row in ledger.rows("SELECT * FROM share ORDER BY name"):
+        yield ShareRow(**row)
+
+
+def adopt(ledger: Ledger, name: str, *, marker: str | None, existing: str) -> None:
+    """Let jobs of this share run; `existing` says what becomes of the files already there."""
+    _set(
+        ledger,
+        name,
+        {"marker": marker, "existing": existing, "adopted_ms": ledger.clock().wall_ms},
+    )
+
+
+def seen(
+    ledger: Ledger, name: str, *, state: str, why: str | None = None, method: str | None = None
+) -> None:
+    """Note how the share is."""
+    _set(ledger, name, {"state": state, "why": why, "method": method})
+
+
+def scanned(ledger: Ledger, name: str, *, old_files: int) -> None:
+    """Note a finished scan, and how many recordings wait for adoption."""
+    _set(ledger, name, {"scanned_ms": ledger.clock().wall_ms, "old_files": old_files})
+
+
+def _set(ledger: Ledger, name: str, columns: dict[str, object]) -> None:
+    names = ", ".join(columns)
+    marks = ", ".join("?" * len(columns))
+    sets = ", ".join(f"{column} = excluded.{column}" for column in columns)
+    with ledger.writing() as db:
+        db.execute(
+            f"INSERT INTO share (name, {names}) VALUES (?, {marks})"
+            f" ON CONFLICT (name) DO UPDATE SET {sets}",
+            [name, *columns.values()],
+        )

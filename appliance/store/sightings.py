@@ -1,0 +1,95 @@
+"""Files we have seen on a share and what they are waiting for: not jobs yet, or never.
+
+Not here: looking at files (watch), waiting (settle), deciding (admit).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from appliance.nouns import Source
+from appliance.store.ledger import Ledger, Row
+
+RECEIVING: Final = "receiving"  # it still grows, or somebody has it open
+SETTLING: Final = "settling"  # it has stopped; we look again
+SETTLED: Final = "settled"  # it has a job
+IGNORED: Final = "ignored"  # and `why` names the rule
+GONE: Final = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A file as we last saw it."""
+
+    share: str
+    path: bytes
+    size: int
+    mtime_ns: int
+    state: str
+    why: str | None
+    correlation: str
+    first_ms: int
+    last_ms: int
+
+
+def note(
+    ledger: Ledger, source: Source, state: str, *, correlation: str, why: str | None = None
+) -> None:
+    """Write one file down, or what is new about it. Its first correlation id stays its own."""
+    note_many(ledger, [(source, state, why, correlation)])
+
+
+def note_many(
+    ledger: Ledger, seen: Sequence[tuple[Source, str, str | None, str]], *, chunk: int = 1000
+) -> None:
+    """Write many files down: source, state, why, correlation id; `chunk` rows a transaction."""
+    for start in range(0, len(seen), chunk):
+        with ledger.writing() as db:
+            now = ledger.clock().wall_ms
+            db.conn.executemany(
+                "INSERT INTO sighting (share, path, size, mtime_ns, state, why, correlation,"
+                " first_ms, last_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (share, path) DO UPDATE SET size = excluded.size,"
+                " mtime_ns = excluded.mtime_ns, state = excluded.state, why = excluded.why,"
+                " last_ms = excluded.last_ms",
+                [
+                    (s.share, s.path, s.size, s.mtime_ns, state, why, correlation, now, now)
+                    for s, state, why, correlation in seen[start : start + chunk]
+                ],
+            )
+
+
+def get(ledger: Ledger, share: str, path: bytes) -> Sighting | None:
+    """What we know of one file."""
+    row = ledger.row("SELECT * FROM sighting WHERE share = ? AND path = ?", [share, path])
+    return None if row is None else _sighting(row)
+
+
+def of_share(ledger: Ledger, share: str) -> Iterator[Sighting]:
+    """Every file of a share, by path; a generator, so that a million cost no memory."""
+    for row in ledger.rows("SELECT * FROM sighting WHERE share = ? ORDER BY path", [share]):
+        yield _sighting(row)
+
+
+def in_state(ledger: Ledger, *states: str, limit: int = 100) -> list[Sighting]:
+    """Files in one of these states, newest first."""
+    marks = ", ".join("?" * len(states))
+    rows = ledger.rows(
+        f"SELECT * FROM sighting WHERE state IN ({marks}) ORDER BY last_ms DESC LIMIT ?",
+        [*states, limit],
+    )
+    return [_sighting(row) for row in rows]
+
+
+def forget(ledger: Ledger, share: str, paths: Iterable[bytes]) -> None:
+    """Drop files, so that the next scan meets them as new."""
+    with ledger.writing() as db:
+        db.conn.executemany(
+            "DELETE FROM sighting WHERE share = ? AND path = ?", [(share, path) for path in paths]
+        )
+
+
+def _sighting(row: Row) -> Sighting:
+    return Sighting(**row)
