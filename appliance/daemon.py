@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib
 import json
 import logging
 import os
@@ -21,13 +22,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-try:
-    from systemd import daemon as systemd_daemon  # the extra `box`
-except ImportError:
-    systemd_daemon = None
-
 from appliance.settings import Settings
 from appliance.store.ledger import Ledger
+
+try:
+    systemd: Any = importlib.import_module("systemd.daemon")  # the extra `box`
+except ImportError:
+    systemd = None
 
 _RESERVED: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "process"}
 
@@ -72,8 +73,8 @@ def log_to_stderr(process: str, *, level: int = logging.INFO) -> None:
 
 def tell_systemd(message: str) -> None:
     """Tell systemd something (READY=1, WATCHDOG=1, STATUS=…); elsewhere nothing happens."""
-    if systemd_daemon is not None:
-        systemd_daemon.notify(message)
+    if systemd is not None:
+        systemd.notify(message)
 
 
 def ready() -> None:
