@@ -1,7 +1,4 @@
-"""What every long-lived process of the box has: its log, its readiness, its proof of life, its box.
-
-`Box` is the composition root: a process builds one and hands it down; nothing below
-reaches for settings or the ledger by itself.
+"""What every long-lived process of the box has: its log, its readiness, its proof of life.
 
 Not here: what the processes do (watch, tasks, engine, web).
 """
@@ -19,11 +16,8 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from appliance.settings import Settings
-from appliance.store.ledger import Ledger
 
 try:
     systemd: Any = importlib.import_module("systemd.daemon")  # the extra `box`
@@ -169,13 +163,3 @@ def only_one(folder: str, name: str) -> Iterator[bool]:
             yield True
     finally:
         os.close(fd)
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """Everything one process of the box works with."""
-
-    settings: Settings
-    ledger: Ledger
-    owner: Owner
-    stopping: threading.Event  # set: end what you do in good order

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Final, Self
 
 from appliance import wire
-from appliance.limits import Child, Limits, spawn
+from appliance.limits import MB, Child, Limits, spawn
 
 _SPARE: Final = 1
 
@@ -33,7 +33,7 @@ class DecodeChild:
     def rss_peak(self) -> int | None:
         """Bytes of memory it needed at most, once it has ended; None while that is not known."""
         verdict = self.process.wait(timeout=5.0)
-        return None if verdict is None else verdict.rss_peak
+        return None if verdict is None else verdict.max_rss_mb * MB
 
     def end(self) -> None:
         """Kill it, whatever it does, and reap it."""
@@ -103,8 +103,3 @@ class Nursery:
 def _end(child: DecodeChild | OSError) -> None:
     if isinstance(child, DecodeChild):
         child.end()
-
-
-def memory_of_this_machine() -> int:
-    """Bytes of memory the machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

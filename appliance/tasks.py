@@ -1,0 +1,215 @@
+"""The bell and the one who answers it.
+
+A Huey message is a doorbell with a job's number on it, worth nothing: the job's row is
+the truth, and recover rings again for whatever nobody heard. Every error of the worker
+ends here, in `perform`.
+
+Not here: what is done with a job (workloads), when it is due (recover).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import random
+import sqlite3
+import threading
+from typing import Any, Final
+
+from huey import SqliteHuey
+from huey.registry import Message
+
+from appliance import daemon, recover, report
+from appliance.box import Box, open_box
+from appliance.errors import (
+    AlreadyRunning,
+    ApplianceError,
+    Bug,
+    ChildKilled,
+    DecoderCrash,
+    Fenced,
+    Stalled,
+)
+from appliance.nouns import display
+from appliance.settings import Settings
+from appliance.states import State, Verdict, after
+from appliance.store import jobs
+from appliance.store.jobs import Job
+
+log = logging.getLogger("appliance.worker")
+_RECONCILE_SECONDS: Final = 5.0
+_CHECKPOINT_EVERY: Final = 12  # rounds of reconcile
+_SHUTDOWN_SECONDS: Final = 50.0
+
+
+class _Doorbell:
+    """Messages as plain JSON: huey's own pickle would run whatever lies in huey.db."""
+
+    def serialize(self, message: Any) -> bytes:  # noqa: ANN401 - huey's tuple
+        """Keep the four things a bell needs."""
+        return json.dumps([message.id, message.name, message.priority, message.args]).encode()
+
+    def deserialize(self, data: bytes) -> Any:  # noqa: ANN401
+        """Make huey's message again. Raises ValueError for anything else."""
+        number, name, priority, args = json.loads(data)
+        return Message(
+            id=str(number),
+            name=str(name),
+            eta=None,
+            retries=0,
+            retry_delay=0,
+            priority=priority,
+            args=tuple(args),
+            kwargs={},
+            on_complete=None,
+            on_error=None,
+        )
+
+
+class Bell:
+    """The way into the worker's ear. Any process may ring it."""
+
+    def __init__(self, state_dir: str) -> None:
+        os.makedirs(state_dir, mode=0o770, exist_ok=True)
+        self.huey = SqliteHuey(
+            "appliance",
+            filename=os.path.join(state_dir, "huey.db"),
+            results=False,
+            fsync=False,
+            serializer=_Doorbell(),
+        )
+        self._box: Box | None = None
+        self._task = self.huey.task(name="answer")(self._answer)
+
+    def _answer(self, job_id: int) -> None:
+        if self._box is not None and not self._box.stopping.is_set():
+            perform(job_id, self._box)
+
+    def answered_by(self, box: Box) -> None:
+        """From now on this process answers."""
+        self._box = box
+
+    def ring(self, job_id: int, *, priority: int = 0) -> None:
+        """Say that a job is queued. One that is lost is rung again by recover."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._task(job_id, priority=priority)
+
+    def unanswered(self) -> int:
+        """How many rings nobody has answered yet."""
+        return int(self.huey.pending_count())
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self.huey.storage.close()
+
+
+def perform(job_id: int, box: Box) -> None:
+    """Do one job and write down how it ended: every error of the worker ends here."""
+    # Imported here so that ringing the bell (watch, web) never loads the line.
+    from appliance.workloads import WORKLOADS
+
+    job = jobs.claim(box.ledger, job_id, owner=box.owner.id)
+    if job is None:
+        return  # rung twice, cancelled meanwhile, or its gate is closed
+    try:
+        WORKLOADS[job.workload](job, box)
+    except Fenced:
+        log.info("fenced", extra={"job": job.id, "attempt": job.attempt})
+    except ApplianceError as error:
+        _end(box, job, error)
+    except Exception as bug:
+        log.exception("bug", extra={"job": job.id, "correlation": job.correlation})
+        _end(box, job, Bug(name=display(job.source.name), what=type(bug).__name__))
+    finally:
+        box.owner.progress(job.id)
+
+
+def _end(box: Box, job: Job, error: ApplianceError) -> None:
+    """Write down what stopped a job; the note beside the file first, as with every export."""
+    verdict, error = _judge(job, error, most=box.settings.worker.max_attempts)
+    share = box.settings.share_named(job.source.share)
+    with contextlib.suppress(Fenced):
+        if share is not None:
+            report.report(box.ledger, share, job, error, became=verdict.state)
+        jobs.end(box.ledger, job, verdict, error, who=box.owner.id)
+
+
+def _judge(job: Job, error: ApplianceError, *, most: int) -> tuple[Verdict, ApplianceError]:
+    verdict = after(error, spent=job.spent(error.budget), jitter=random.uniform)
+    if verdict.state is State.RETRY_WAIT and job.attempt >= most:
+        verdict = Verdict(State.DEAD)
+    if verdict.state is State.DEAD and isinstance(error, ChildKilled | Stalled):
+        # Three children died on it: it is the file, and its owner should know.
+        error = DecoderCrash(name=display(job.source.name), times=job.crashes + 1)
+        verdict = Verdict(State.FAILED)
+    return verdict, error
+
+
+def work(settings: Settings) -> None:
+    """Be the worker until TERM. Raises AlreadyRunning."""
+    with (
+        daemon.only_one(settings.state_dir, "worker") as alone,
+        contextlib.ExitStack() as opened,
+    ):
+        if not alone:
+            raise AlreadyRunning(where=settings.state_dir)
+        box = opened.enter_context(open_box(settings))
+        _discard_broken(settings.state("huey.db"))
+        bell = Bell(settings.state_dir)
+        bell.answered_by(box)
+        consumer = bell.huey.create_consumer(
+            workers=settings.worker.count,
+            worker_type="thread",
+            periodic=False,
+            initial_delay=0.05,
+            max_delay=0.5,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+            graceful_signal="TERM",
+        )
+        rounds = threading.Thread(
+            target=_reconcile_until, args=(box, bell, consumer.stop_flag), name="reconcile"
+        )
+        rounds.start()
+        daemon.ready()
+        consumer.run()
+        box.stopping.set()
+        rounds.join()
+        bell.close()
+
+
+def _reconcile_until(box: Box, bell: Bell, stopped: threading.Event) -> None:
+    """Look after every job each few seconds, and tell the threads when it is time to go."""
+    count = 0
+    while True:
+        try:
+            recover.reconcile(box.ledger, box.settings, ring=bell.ring, pending=bell.unanswered())
+            if count % _CHECKPOINT_EVERY == 0:
+                box.ledger.checkpoint()
+        except ApplianceError as error:  # the next round may be luckier
+            log.warning("reconcile: %s", error)
+        except sqlite3.OperationalError as error:
+            log.warning("reconcile: %s", error)
+        count += 1
+        daemon.tell_systemd("WATCHDOG=1")
+        if stopped.wait(_RECONCILE_SECONDS):
+            break
+    box.stopping.set()
+    bell.close()
+
+
+def _discard_broken(file: str) -> None:
+    """Put a damaged queue aside: it holds nothing that the ledger does not know."""
+    if not os.path.exists(file):
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            sound = connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
+    except sqlite3.DatabaseError:
+        sound = False
+    if not sound:
+        log.warning("huey.db was damaged and is put aside; nothing is lost")
+        for end in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(file + end, f"{file}.broken{end}")
