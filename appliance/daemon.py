@@ -18,7 +18,6 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, Final, Self
 
-
 try:
     systemd: Any = importlib.import_module("systemd.daemon")  # the extra `box`
 except ImportError:

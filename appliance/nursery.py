@@ -10,7 +10,6 @@ Not here: what a child may use up (limits), what it is told (wire, transcribe.re
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import sys
 import threading

@@ -88,7 +88,18 @@ def _placed_words(words: Sequence[Word], window: Window) -> list[Word]:
             start, end = _clamped(word.start, word.end, piece, begins)
             mine.append(dataclasses.replace(word, start=start, end=end))
         placed.extend(_snapped(mine, piece))
-    return placed
+    return _in_order(placed)
+
+
+def _in_order(words: Sequence[Word]) -> list[Word]:
+    """Words that never overlap: a word begins when the one before it has ended, or later."""
+    ordered: list[Word] = []
+    earliest = 0.0
+    for word in words:
+        start = max(word.start, earliest)
+        ordered.append(dataclasses.replace(word, start=start, end=max(word.end, start)))
+        earliest = ordered[-1].end
+    return ordered
 
 
 def _snapped(words: list[Word], piece: Piece) -> list[Word]:
