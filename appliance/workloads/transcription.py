@@ -20,7 +20,7 @@ from appliance.box import Box
 from appliance.deliver import deliver
 from appliance.errors import Cancelled, Interrupted, ShareOffline
 from appliance.nouns import Notice, Provenance, Staged, Transcript, display
-from appliance.settings import Share
+from appliance.settings import GB, Share
 from appliance.states import Stage
 from appliance.store import jobs, transcripts
 from appliance.store.jobs import Job
@@ -56,9 +56,10 @@ def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...],
         share.root,
         job.source,
         box.settings.state("spool"),
-        job_id=job.id,
+        job=job.id,
+        spool_bytes=int(box.settings.node.spool_gb * GB),
+        keep_free_bytes=int(box.settings.disk.stop_below_gb * GB),
         max_bytes=share.max_bytes,
-        spool_bytes=int(box.settings.node.spool_gb * 1e9),
     )
     job = jobs.enter(box.ledger, job, Stage.TRANSCRIBE, sha256=staged.sha256)
     model = weights.find(job.options.model, box.settings.model_dir)
