@@ -93,7 +93,7 @@ class Supervisor:
         self._thread.join()
 
     def run(self) -> int:
-        """Keep everything running until stopped; 0, or 78 when a process finds the settings wrong."""
+        """Keep everything running until stopped; 0, or 78 where the settings are wrong."""
         while not self._stop.is_set():
             for process in self._processes:
                 if process.is_due:
