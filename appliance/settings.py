@@ -90,6 +90,20 @@ class Profile(_Section):
     language_suffix: Literal["never", "always", "translations"] = "translations"
 
 
+Word = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class FolderChoice(_Section):
+    """What a folder may say about its own recordings, in its `.transcribe.toml`. Never more:
+    whoever may drop a file writes it.
+    """
+
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
+    task: Literal["transcribe", "translate", "both"] | None = None
+    formats: tuple[Format, ...] | None = None
+    vocabulary: Annotated[tuple[Word, ...], Field(max_length=200)] | None = None
+
+
 class EngineSettings(_Section):
     """The process that holds the model."""
 
@@ -242,6 +256,16 @@ def load(file: str | None = None) -> Settings:
         raise _invalid(file or "The environment", _mistakes(error)) from None
 
 
+def folder_choice(file: str, text: bytes) -> FolderChoice:
+    """Read a folder's options. Raises SettingsInvalid that names every mistake."""
+    try:
+        return FolderChoice.model_validate(tomllib.loads(text.decode("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _invalid(file, [f"is not TOML: {error}"]) from error
+    except ValidationError as error:
+        raise _invalid(file, _mistakes(error, FolderChoice)) from None
+
+
 def _parts(file: str | None) -> list[str]:
     if file is None:
         return []
@@ -289,9 +313,10 @@ def _invalid(file: str, mistakes: list[str]) -> SettingsInvalid:
     return SettingsInvalid(file=file, count=len(mistakes), mistakes=lines)
 
 
-def _mistakes(error: ValidationError) -> list[str]:
+def _mistakes(error: ValidationError, whole: type[BaseModel] = Settings) -> list[str]:
     return [
-        f"{_dotted(found['loc'])}{_unknown(found) or found['msg'].removeprefix('Value error, ')}"
+        f"{_dotted(found['loc'])}"
+        f"{_unknown(found, whole) or found['msg'].removeprefix('Value error, ')}"
         for found in error.errors(include_url=False)
     ]
 
@@ -303,11 +328,11 @@ def _dotted(location: tuple[int | str, ...]) -> str:
     return f"{text}: " if text else ""
 
 
-def _unknown(found: Mapping[str, Any]) -> str | None:
+def _unknown(found: Mapping[str, Any], whole: type[BaseModel]) -> str | None:
     """For a key we do not know: the nearest one we do."""
     if found["type"] != "extra_forbidden":
         return None
-    section: Any = Settings
+    section: Any = whole
     for part in found["loc"][:-1]:
         if isinstance(part, str) and issubclass(section, BaseModel):
             section = _section_of(section, part)

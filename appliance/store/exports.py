@@ -56,6 +56,23 @@ def of_source(ledger: Ledger, share: str, path: bytes, suffix: str) -> Published
     return None if row is None else _published(row)
 
 
+def error_notes(ledger: Ledger, share: str) -> Iterator[Published]:
+    """Every error file that lies beside a recording of this share whose job has failed."""
+    for row in ledger.rows(
+        "SELECT export.* FROM export JOIN job ON job.id = export.job WHERE export.share = ?"
+        " AND export.format = 'error' AND export.state = 'published'"
+        " AND job.state IN ('failed', 'dead')",
+        [share],
+    ):
+        yield _published(row)
+
+
+def forget(ledger: Ledger, share: str, path: bytes) -> None:
+    """The file at this path is gone, or no longer ours."""
+    with ledger.writing() as db:
+        db.execute("DELETE FROM export WHERE share = ? AND path = ?", [share, path])
+
+
 def _published(row: Row) -> Published:
     return Published(**row)
 

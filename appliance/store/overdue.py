@@ -17,6 +17,12 @@ def running(ledger: Ledger) -> list[Job]:
     return [from_row(row) for row in ledger.rows(f"{SELECT} WHERE state = ?", [State.RUNNING])]
 
 
+def unsettled(ledger: Ledger, share: str) -> list[Job]:
+    """Jobs of a share whose source changed under somebody's hands: it must settle again."""
+    rows = ledger.rows(f"{SELECT} WHERE state = ? AND share = ?", [State.DISCOVERED, share])
+    return [from_row(row) for row in rows]
+
+
 def due(ledger: Ledger, now: Moment) -> list[Job]:
     """Jobs whose wait is over; after a reboot every wait is."""
     rows = ledger.rows(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from appliance.store import sightings
 from appliance.store.ledger import Ledger
 
 
@@ -39,23 +40,26 @@ def listing(ledger: Ledger) -> Iterator[ShareRow]:
 
 
 def adopt(ledger: Ledger, name: str, *, marker: str | None, existing: str) -> None:
-    """Let jobs of this share run; `existing` says what becomes of the files already there."""
-    _set(
-        ledger,
-        name,
-        {"marker": marker, "existing": existing, "adopted_ms": ledger.clock().wall_ms},
-    )
+    """Let jobs of this share run; `existing` says what becomes of the files already there.
+
+    The next scan counts as the first one: what it finds was there before.
+    """
+    decided = {"marker": marker, "existing": existing, "adopted_ms": ledger.clock().wall_ms}
+    with ledger.writing():
+        _set(ledger, name, {**decided, "scanned_ms": None, "old_files": 0})
+        sightings.forget_ignored(ledger, name, why="not-adopted")
 
 
 def seen(
     ledger: Ledger, name: str, *, state: str, why: str | None = None, method: str | None = None
 ) -> None:
-    """Note how the share is."""
-    _set(ledger, name, {"state": state, "why": why, "method": method})
+    """Note how the share is; without `method`, how we find files there stays as it was."""
+    found = {} if method is None else {"method": method}
+    _set(ledger, name, {"state": state, "why": why, **found})
 
 
 def scanned(ledger: Ledger, name: str, *, old_files: int) -> None:
-    """Note a finished scan, and how many recordings wait for adoption."""
+    """Note a finished scan, and how many recordings were there before adoption."""
     _set(ledger, name, {"scanned_ms": ledger.clock().wall_ms, "old_files": old_files})
 
 

@@ -91,5 +91,13 @@ def forget(ledger: Ledger, share: str, paths: Iterable[bytes]) -> None:
         )
 
 
+def forget_ignored(ledger: Ledger, share: str, *, why: str) -> None:
+    """Drop what one rule has kept out of a share, so that the next scan meets it as new."""
+    with ledger.writing() as db:
+        db.execute(
+            "DELETE FROM sighting WHERE share = ? AND state = ? AND why = ?", [share, IGNORED, why]
+        )
+
+
 def _sighting(row: Row) -> Sighting:
     return Sighting(**row)

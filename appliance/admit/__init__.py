@@ -1,0 +1,128 @@
+"""Decide whether a settled file becomes a job, and with which options; write both down.
+
+In: a Source that has stopped growing. Out: a job in the queue, or a sighting that names
+the rule which kept the file out. A file that is empty or too big is admitted all the
+same: its owner can mend it, so the line ends it with a note beside it.
+
+Not here: waiting (settle), finding files (watch), doing the job (workloads).
+"""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from appliance.admit import rules
+from appliance.errors import ApplianceError, SourceChanged, SourceMissing
+from appliance.nouns import Options, Source, display
+from appliance.states import LIVE, State
+from appliance.store import exports, jobs, sightings
+from appliance.store.exports import Published
+from appliance.store.jobs import Job
+from appliance.store.ledger import Ledger
+from appliance.store.shares import ShareRow
+
+ASK_ABOVE: Final = 200  # recordings in a share we have never seen, before we ask a person
+_NOT_BEGUN: Final = LIVE - {State.RUNNING}
+
+
+class Step(enum.Enum):
+    """What becomes of a file."""
+
+    ADMIT = "admit"
+    IGNORE = "ignore"  # for good; `why` names the rule
+    HOLD = "hold"  # until the share is adopted
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a file, and the rule that says so."""
+
+    step: Step
+    why: str | None = None
+
+
+def decide(path: bytes, row: ShareRow) -> Decision:
+    """Say what becomes of a recording found at `path`, as the share stands. No I/O."""
+    if rule := rules.of_path(path):
+        return Decision(Step.IGNORE, rule)
+    if row.adopted_ms is None:
+        return Decision(Step.HOLD, "not-adopted")
+    if row.existing == "ignore" and row.scanned_ms is None:
+        return Decision(Step.IGNORE, "old-file")  # found by the first scan since adoption
+    return Decision(Step.ADMIT)
+
+
+def existing_files(wish: str, count: int) -> str:
+    """What becomes of `count` recordings found in a share never seen: ask | ignore | process."""
+    return "process" if wish == "ask" and count <= ASK_ABOVE else wish
+
+
+def admit(ledger: Ledger, source: Source, options: Options) -> Job | None:
+    """Write a settled file's sighting and its job, in one transaction.
+
+    A job of this very source that waited for the file goes back into the queue; jobs of
+    what the file was before end. None when there is nothing to do about it.
+    """
+    with ledger.writing():
+        before = sightings.get(ledger, source.share, source.path)
+        correlation = before.correlation if before else new_correlation()
+        was_gone = before is not None and before.state == sightings.GONE
+        sightings.note(ledger, source, sightings.SETTLED, correlation=correlation)
+        end_live(ledger, source.share, source.path, SourceChanged, but=source)
+        born = jobs.add(ledger, source, options, correlation=correlation)
+        return born or _again(ledger, jobs.find(ledger, source), options, was_gone=was_gone)
+
+
+def _again(ledger: Ledger, job: Job | None, options: Options, *, was_gone: bool) -> Job | None:
+    """Queue a job whose file is (back) in its place: one dropped anew is asked for anew."""
+    waits = {State.DISCOVERED, State.SOURCE_MISSING}
+    if was_gone:
+        waits |= {State.FAILED, State.DEAD}
+    if job is None or job.state not in waits:
+        return None
+    changed = options if was_gone and options != job.options else None
+    return jobs.requeue(ledger, job, who="watch", options=changed)
+
+
+def gone(ledger: Ledger, share: str, path: bytes) -> None:
+    """Write down that a file is no longer there; its waiting jobs end. Only while online."""
+    with ledger.writing():
+        seen = sightings.get(ledger, share, path)
+        if seen is not None:
+            source = Source(share, path, seen.size, seen.mtime_ns)
+            sightings.note(ledger, source, sightings.GONE, correlation=seen.correlation)
+        end_live(ledger, share, path, SourceMissing)
+
+
+def end_live(
+    ledger: Ledger,
+    share: str,
+    path: bytes,
+    cause: type[ApplianceError],
+    *,
+    but: Source | None = None,
+) -> None:
+    """End every job of this path that has not begun; a running one finds out by itself."""
+    for job in list(jobs.at(ledger, share, path)):
+        unchanged = but is not None and job.source.same_file(but)
+        if job.state in _NOT_BEGUN and not unchanged:
+            error = cause(name=display(job.source.name))
+            jobs.move(ledger, job, State.SOURCE_MISSING, who="watch", error=error)
+
+
+def new_correlation() -> str:
+    """An id that ties log lines, events and exports of one sighting together."""
+    return uuid.uuid4().hex
+
+
+def try_again(ledger: Ledger, note: Published) -> Job | None:
+    """Somebody deleted the error file of a failed job: they want it tried again."""
+    with ledger.writing():
+        exports.forget(ledger, note.share, note.path)
+        job = jobs.get(ledger, note.job)
+        if job is None or job.state not in (State.FAILED, State.DEAD):
+            return None
+        return jobs.requeue(ledger, job, who="folder")

@@ -1,0 +1,252 @@
+"""Copy a source into the spool, and know by its sha256 what was copied.
+
+In: a Source, as it settled. Out: a Staged copy of exactly that, in `<spool>/<job>/source`;
+or a named error. What reads the recording afterwards reads our copy: a file server that
+dies no longer matters, and no one but us ever opens the share.
+
+Not here: waiting for a file (settle), decoding it (decode). Nothing here writes to a share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from appliance import beneath, marker
+from appliance.errors import (
+    ApplianceError,
+    Cancelled,
+    DiskFull,
+    LinkRefused,
+    NameTooLong,
+    NodeIO,
+    NotRegular,
+    ShareBusy,
+    ShareDenied,
+    ShareOffline,
+    SourceChanged,
+    SourceEmpty,
+    SourceMissing,
+    SpoolFull,
+    TooBig,
+)
+from appliance.nouns import Source, Staged, display
+from appliance.settings import GB
+
+PIECE: Final = 1024 * 1024  # bytes read at a time
+
+# What the share's answer means. Anything else is a file server that does not work.
+_SHARE: Final[Mapping[int, type[ApplianceError]]] = {
+    errno.ENOENT: SourceMissing,
+    errno.ENOTDIR: SourceMissing,
+    errno.ELOOP: LinkRefused,
+    errno.EXDEV: LinkRefused,
+    errno.ENXIO: NotRegular,
+    errno.EISDIR: NotRegular,
+    errno.ENAMETOOLONG: NameTooLong,
+    errno.EACCES: ShareDenied,
+    errno.EPERM: ShareDenied,
+    errno.EBUSY: ShareBusy,
+    errno.ETXTBSY: ShareBusy,
+    errno.EAGAIN: ShareBusy,
+    errno.EIO: ShareOffline,
+    errno.ESTALE: ShareOffline,
+    errno.EHOSTDOWN: ShareOffline,
+    errno.EHOSTUNREACH: ShareOffline,
+    errno.ENETUNREACH: ShareOffline,
+    errno.ENOTCONN: ShareOffline,
+    errno.ECONNRESET: ShareOffline,
+    errno.ECONNABORTED: ShareOffline,
+    errno.ETIMEDOUT: ShareOffline,
+    errno.ENODEV: ShareOffline,
+    errno.ENOMEDIUM: ShareOffline,
+}
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def stage(
+    root: str,
+    source: Source,
+    spool_dir: str,
+    *,
+    job: int,
+    spool_bytes: int,
+    keep_free_bytes: int = 0,
+    max_bytes: int | None = None,
+    marker_id: str | None = None,
+    progress: Callable[[int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Staged:
+    """Copy `source` from beneath `root` to `<spool_dir>/<job>/source`, whole or not at all.
+
+    `spool_bytes` is what all staged sources may take together (a single one may take more
+    when it has the spool to itself); `keep_free_bytes` of the disk stay free. With
+    `marker_id` the share must still carry that marker. `progress` hears the bytes copied
+    so far; `cancelled` is asked between pieces. May be run again at any time.
+
+    Raises source.empty, .too-big, .changed, .missing, .not-regular, .link-refused; share.*
+    when the server fails; node.spool-full, .disk-full, .io; policy.cancelled.
+    """
+    _check_size(source, max_bytes)
+    _check_room(source, spool_dir, job, spool_bytes, keep_free_bytes)
+    with _share_errors(source), _opened(root, source, marker_id) as (root_fd, fd):
+        _check_same(source, os.fstat(fd))
+        staged = _copy(fd, source, spool_dir, job, progress, cancelled)
+        _check_same(source, os.fstat(fd))
+        _check_same(source, os.stat(source.path, dir_fd=root_fd, follow_symlinks=False))
+    return staged
+
+
+def free(spool_dir: str, job: int) -> None:
+    """Remove a job's folder from the spool; one that is not there is as good."""
+    shutil.rmtree(folder_of(spool_dir, job), ignore_errors=True)
+
+
+def folder_of(spool_dir: str, job: int) -> str:
+    """Where a job's things lie in the spool."""
+    return os.path.join(spool_dir, str(job))
+
+
+# --- may it come in -----------------------------------------------------------------------------
+
+
+def _check_size(source: Source, max_bytes: int | None) -> None:
+    if source.size == 0:
+        raise SourceEmpty(name=display(source.name))
+    if max_bytes is not None and source.size > max_bytes:
+        raise TooBig(name=display(source.name), size=source.size, limit=max_bytes)
+
+
+def _check_room(source: Source, spool_dir: str, job: int, limit: int, keep_free: int) -> None:
+    with _node_errors(spool_dir):
+        os.makedirs(spool_dir, mode=0o770, exist_ok=True)
+        disk = shutil.disk_usage(spool_dir).free
+        used = sum(_staged_sizes(spool_dir, but=job))
+    if source.size + keep_free > disk:
+        raise DiskFull(where=spool_dir, free_gb=disk / GB)
+    if used and used + source.size > limit:
+        raise SpoolFull(name=display(source.name), size=source.size, free=max(limit - used, 0))
+
+
+def _staged_sizes(spool_dir: str, *, but: int) -> Iterator[int]:
+    for entry in os.scandir(spool_dir):
+        if entry.name == str(but):
+            continue
+        for name in ("source", "source.part"):
+            with contextlib.suppress(OSError):
+                yield os.stat(os.path.join(entry.path, name)).st_size
+
+
+@contextlib.contextmanager
+def _opened(root: str, source: Source, marker_id: str | None) -> Iterator[tuple[int, int]]:
+    """Lend the root and the source, open for reading, of the share we mean and no other."""
+    with contextlib.ExitStack() as stack:
+        root_fd = stack.enter_context(marker.rooted(source.share, root, marker_id))
+        fd = beneath.open_at(root_fd, source.path)
+        stack.callback(os.close, fd)
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
+            raise NotRegular(name=display(source.name), what=beneath.kind_of(mode))
+        yield root_fd, fd
+
+
+def _check_same(source: Source, found: os.stat_result) -> None:
+    if (found.st_size, found.st_mtime_ns) != (source.size, source.mtime_ns):
+        raise SourceChanged(name=display(source.name))
+
+
+# --- copying ------------------------------------------------------------------------------------
+
+
+def _copy(
+    fd: int,
+    source: Source,
+    spool_dir: str,
+    job: int,
+    progress: Callable[[int], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> Staged:
+    folder = folder_of(spool_dir, job)
+    part, whole = (os.path.join(folder, name) for name in ("source.part", "source"))
+    hashed, copied = hashlib.sha256(), 0
+    with _new_file(folder, part) as spool_fd:
+        for piece in _pieces(fd, source.size):
+            if cancelled is not None and cancelled():
+                raise Cancelled
+            hashed.update(piece)
+            _write(spool_fd, piece, part)
+            copied += len(piece)
+            if progress is not None:
+                progress(copied)
+        if copied != source.size:
+            raise SourceChanged(name=display(source.name))
+    with _node_errors(part):
+        os.replace(part, whole)
+    return Staged(whole, hashed.hexdigest(), copied)
+
+
+def _pieces(fd: int, size: int) -> Iterator[memoryview]:
+    """Read the file; one byte more than it should have, so that growth shows."""
+    room = bytearray(PIECE)
+    read = 0
+    while read <= size and (count := os.readv(fd, [room])):
+        read += count
+        yield memoryview(room)[:count]
+
+
+@contextlib.contextmanager
+def _new_file(folder: str, file: str) -> Iterator[int]:
+    """Lend a new file of ours, and leave no half of one behind when something fails."""
+    with _node_errors(folder):
+        os.makedirs(folder, mode=0o770, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(file)  # of an attempt that died
+        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640)
+    with contextlib.ExitStack() as undo:
+        undo.callback(_unlink, file)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+        undo.pop_all()
+
+
+def _unlink(file: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(file)
+
+
+def _write(fd: int, piece: memoryview, where: str) -> None:
+    with _node_errors(where):
+        while piece:
+            piece = piece[os.write(fd, piece) :]
+
+
+# --- whose error it was -------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _share_errors(source: Source) -> Iterator[None]:
+    """Name what the share answered. Errors of our own disk have their names by now."""
+    try:
+        yield
+    except OSError as error:
+        kind = _SHARE.get(error.errno or 0, ShareOffline)
+        name = display(source.name)
+        raise kind(name=name, share=source.share, what="something unknown") from error
+
+
+@contextlib.contextmanager
+def _node_errors(where: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise DiskFull(where=where, free_gb=0.0) from error
+        raise NodeIO(where=where, why=os.strerror(error.errno or 0)) from error
