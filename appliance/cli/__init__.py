@@ -12,7 +12,7 @@ import sys
 import click
 
 from appliance import __version__
-from appliance.cli import explain, jobs, models, processes, run, settings, shares
+from appliance.cli import jobs, models, processes, run, settings, shares
 from appliance.cli.site import Site
 from appliance.errors import (
     AlreadyRunning,
@@ -35,11 +35,9 @@ def cli(context: click.Context, file: str | None, *, as_json: bool, verbose: boo
     context.obj = Site(file, as_json=as_json, verbose=verbose)
 
 
-for group in (run.VERBS, processes.VERBS, jobs.VERBS, shares.VERBS, settings.VERBS):
+for group in (run.VERBS, processes.VERBS, jobs.VERBS, shares.VERBS, settings.VERBS, models.VERBS):
     for verb in group:
         cli.add_command(verb)
-for verb in (*models.VERBS, *explain.VERBS):
-    cli.add_command(verb)
 
 
 def main() -> None:

@@ -41,4 +41,23 @@ def list_(of: Site) -> None:
         of.table(rows, ("name", "root", "adopted", "state", "found by", "old files", "why"))
 
 
+def adopt_own(ledger: Ledger, settings: Settings) -> None:
+    """Let in the shares that `up` and `demo` made themselves: nobody has to be asked."""
+    for one in settings.share:
+        adopt(ledger, one, existing="process")
+
+
+def adopt(ledger: Ledger, share: Share, *, existing: str) -> None:
+    """Mark a share as ours, once, and let its jobs run. Raises ShareOffline."""
+    known = store.get(ledger, share.name)
+    if known.adopted_ms is not None:
+        return
+    try:
+        with beneath.root(share.root) as root_fd:
+            mark = (marker.read(root_fd) or marker.write(root_fd)) if share.require_marker else None
+    except OSError as error:
+        raise ShareOffline(share=share.name) from error
+    store.adopt(ledger, share.name, marker=mark, existing=existing)
+
+
 VERBS: Final = (share,)

@@ -67,8 +67,8 @@ def error_notes(ledger: Ledger, share: str) -> Iterator[Published]:
         yield _published(row)
 
 
-def forget(ledger: Ledger, share: str, path: bytes) -> None:
-    """The file at this path is gone, or no longer ours."""
+def vanished(ledger: Ledger, share: str, path: bytes) -> None:
+    """Strike out a file that its owner took away."""
     with ledger.writing() as db:
         db.execute("DELETE FROM export WHERE share = ? AND path = ?", [share, path])
 
