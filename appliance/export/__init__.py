@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from appliance.export import srt, txt, vtt
+from appliance.export import docx, json, md, srt, txt, vtt
 from appliance.export.cues import Rules, rules_for
 from appliance.nouns import Export, Options, Transcript
 
@@ -20,12 +20,18 @@ EXPORTERS: Final[Mapping[str, Exporter]] = {
     "txt": txt.render,
     "srt": srt.render,
     "vtt": vtt.render,
+    "json": json.render,
+    "docx": docx.render,
+    "md": md.render,
 }
 
 MEDIA_TYPES: Final[Mapping[str, str]] = {
     "txt": "text/plain; charset=utf-8",
     "srt": "application/x-subrip; charset=utf-8",
     "vtt": "text/vtt; charset=utf-8",
+    "json": "application/json",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "md": "text/markdown; charset=utf-8",
 }
 
 _SUBTITLES: Final = frozenset({"srt", "vtt"})

@@ -55,7 +55,10 @@ class Rules:
         wanted = max(end, start + self.shortest, start + math.ceil(width * 1000 / self.speed))
         if following - min(wanted, latest) < self.close:
             wanted = max(wanted, math.ceil(room))
-        return max(int(min(wanted, room, latest)), start + 1)
+        goes = min(wanted, room, latest)
+        if self.gap < following - goes < self.close and end <= following - self.close:
+            goes = following - self.close  # too long to be closed up, so it leaves a clear gap
+        return max(int(goes), start + 1)
 
     def broken(self, shown: int, width: int, gap: float) -> int:
         """Count the rules a cue breaks: shown for so many ms, so many ms before the next one."""

@@ -90,7 +90,7 @@ def units(transcript: Transcript, line: int) -> list[Unit]:
     return [
         Unit(text, start, _end(start, end, room, wide), wide, spaced, whole, segment)
         for (text, _, end, spaced, whole, segment), (start, wide), (room, _) in zip(
-            heard, starts, [*starts[1:], (None, 0)], strict=True
+            heard, starts, [*starts[1:], (None, 0)], strict=False
         )
     ]
 

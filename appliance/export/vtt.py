@@ -30,7 +30,7 @@ def _comments(transcript: Transcript) -> Iterator[str]:
 
 
 def _comment(text: str) -> str:
-    return f"NOTE {one_line(text).replace('-->', '→')}\n"
+    return f"NOTE {one_line(text).translate(_ESCAPES)}\n"
 
 
 def _cue(cue: Cue) -> str:
