@@ -8,7 +8,7 @@ so, and the child runs on with what was achieved.
 
 Memory is held by RLIMIT_DATA (what the child allocates for itself: a mapped library or the
 ring costs nothing) with RLIMIT_AS far above it as a backstop. Where cgroup v2 is delegated,
-`spawn` is the place to put the child into one, and Verdict.over_memory the place to say
+`spawn` is the place to put the child into one, and Verdict.out_of_memory the place to say
 what its memory.events counted; no signature changes.
 
 Not here: which limits a job gets (settings), what its death costs it (tasks).
@@ -78,11 +78,11 @@ class Verdict:
 
     exit_code: int | None  # None when a signal ended it
     signal: int | None
-    max_rss_mb: int  # never below what the parent held when it spawned the child
+    rss_peak: int  # bytes; never below what the parent held when it spawned the child
     cpu_seconds: float
-    over_memory: bool
-    over_cpu: bool
-    over_wall: bool
+    out_of_memory: bool
+    out_of_cpu: bool
+    out_of_time: bool
 
 
 class Child:
@@ -192,17 +192,18 @@ def start_clock(limits: Limits) -> None:
 
 def _verdict(returncode: int, used: resource.struct_rusage, limits: Limits) -> Verdict:
     ended_by = -returncode if returncode < 0 else None
-    rss_mb = used.ru_maxrss // 1024
+    rss_peak = used.ru_maxrss * 1024
     cpu = used.ru_utime + used.ru_stime
     crashed = ended_by in (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
     return Verdict(
         exit_code=None if returncode < 0 else returncode,
         signal=ended_by,
-        max_rss_mb=rss_mb,
+        rss_peak=rss_peak,
         cpu_seconds=cpu,
-        over_memory=returncode == OUT_OF_MEMORY or (crashed and rss_mb > limits.memory_mb * 0.9),
-        over_cpu=ended_by == signal.SIGXCPU or (crashed and cpu >= limits.cpu_seconds),
-        over_wall=ended_by == signal.SIGALRM,
+        out_of_memory=returncode == OUT_OF_MEMORY
+        or (crashed and rss_peak > limits.memory_mb * MB * 0.9),
+        out_of_cpu=ended_by == signal.SIGXCPU or (crashed and cpu >= limits.cpu_seconds),
+        out_of_time=ended_by == signal.SIGALRM,
     )
 
 

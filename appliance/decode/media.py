@@ -4,7 +4,8 @@ Libav sees a file object over our descriptor and no name, may use no protocol an
 second file, and tries only the demuxers of recordings. What it says about itself is
 checked against limits before a single packet is decoded.
 
-Not here: decoding (sound), which track (tracks), what a refused file is (refusals).
+Not here: decoding (sound), which track (tracks), what a refused file is (refusals), how far
+to believe a duration (promises).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from av.audio.stream import AudioStream
 from av.container.input import InputContainer
 from av.stream import Discard
 
-from appliance.decode import refusals, tracks
+from appliance.decode import promises, refusals, tracks
+from appliance.decode.promises import Promise
 from appliance.errors import (
     CodecUnsupported,
     NoAudioTrack,
@@ -48,10 +50,6 @@ _FORMATS: Final = """
     matroska mov mp3 mp4 mpc mpc8 mpeg mpegts mxf nistsphere nut oga ogg oma qcp rm sox spx tak tta
     truehd voc w64 wav webm wsd wtv wv xwma 3gp m4a
 """.split()  # noqa: SIM905 - a list of words reads better as words
-# Formats whose duration is written down; the others' is guessed from the bit rate.
-_WRITTEN_DOWN: Final = frozenset(
-    "aiff ape asf au avi caf dsf flac flv matroska mov mp4 m4a mxf ogg tta w64 wav webm wv".split()  # noqa: SIM905
-)
 
 
 class Bytes:
@@ -101,8 +99,7 @@ class Media:
     container: InputContainer
     track: AudioStream
     recording: Recording
-    promise: float | None  # seconds of this track that the file promises and must hold
-    exact: bool  # the promise is the track's own, not that of the whole film
+    promise: Promise | None  # what the file must hold
 
 
 def open_media(data: Bytes, *, name: str, language: str | None, max_seconds: float) -> Media:
@@ -111,26 +108,23 @@ def open_media(data: Bytes, *, name: str, language: str | None, max_seconds: flo
         raise SourceEmpty(name=name)
     container, guessed = _container(data, name)
     track = _track(container, name, language)
-    promise = None if guessed else _promise(container, track, data.size)
-    if promise is not None and promise > max_seconds * _SLACK:
+    believed = promises.believed(container, track, guessed=guessed, size=data.size)
+    if believed is not None and believed > max_seconds * _SLACK:
         raise TooLong(name=name, limit_hours=max_seconds / 3600)
-    return Media(
-        name=name,
-        data=data,
-        container=container,
-        track=track,
-        recording=_recording(container, track),
-        promise=promise,
-        exact=track.duration is not None,
+    recording = _recording(container, track)
+    promise = promises.promise(
+        container, track, guessed=guessed, head=data.head(), start=recording.start
     )
+    return Media(name, data, container, track, recording, promise)
 
 
 def check_sound(name: str, *, rate: int, channels: int) -> None:
-    """Refuse sound that nobody records. Raises OverLimit."""
-    if not 0 < channels <= MAX_CHANNELS:
+    """Refuse sound that nobody records; zero means that only decoding will tell."""
+    if channels > MAX_CHANNELS:
         raise OverLimit(name=name, what="channels", value=channels, limit=MAX_CHANNELS)
-    if rate not in RATES:
-        raise OverLimit(name=name, what="a sampling rate", value=rate, limit=RATES[-1])
+    if rate and rate not in RATES:
+        limit = f"{RATES[-1]}, from {RATES[0]}"
+        raise OverLimit(name=name, what="a sampling rate", value=rate, limit=limit)
 
 
 def _container(data: Bytes, name: str) -> tuple[InputContainer, bool]:
@@ -198,8 +192,7 @@ def _track(container: InputContainer, name: str, language: str | None) -> AudioS
     context = track.codec_context
     if refusals.is_protected(context.codec_tag, container.metadata, track.metadata):
         raise Protected(name=name)
-    if context.sample_rate or context.channels:  # zero when only decoding will tell
-        check_sound(name, rate=context.sample_rate, channels=context.channels)
+    check_sound(name, rate=context.sample_rate or 0, channels=context.channels or 0)
     _look_away(container, track)
     return track
 
@@ -221,19 +214,9 @@ def _recording(container: InputContainer, track: AudioStream) -> Recording:
         track=[other.index for other in container.streams.audio].index(track.index),
         rate=context.sample_rate or 0,
         channels=context.channels or 0,
-        declared=_declared(container, track),
+        declared=promises.declared(container, track),
         start=_start(container, track),
     )
-
-
-def _declared(container: InputContainer, track: AudioStream) -> float | None:
-    if track.duration is not None and track.time_base is not None:
-        seconds = float(track.duration * track.time_base)
-    elif container.duration is not None:
-        seconds = container.duration / av.time_base
-    else:
-        return None
-    return seconds if seconds > 0 else None
 
 
 def _start(container: InputContainer, track: AudioStream) -> float:
@@ -244,16 +227,3 @@ def _start(container: InputContainer, track: AudioStream) -> float:
     late = float(track.start_time * track.time_base) - zero
     whole = (container.duration or 0) / av.time_base
     return round(late, 6) if 0.001 < late <= whole else 0.0
-
-
-def _promise(container: InputContainer, track: AudioStream, size: int) -> float | None:
-    """The declared seconds, if this format writes them down and the file has room for them."""
-    seconds = _declared(container, track)
-    formats = set(container.format.name.split(","))
-    if seconds is None or not formats & (_WRITTEN_DOWN | {"mp3"}):
-        return None
-    context = track.codec_context
-    if context.name.startswith("pcm_") and context.bit_rate:
-        room = size * 8 / context.bit_rate
-        return None if seconds > room * _SLACK + 1 else seconds
-    return seconds

@@ -1,7 +1,9 @@
 """The sound of one track: packets → blocks of 16 kHz mono, and what was wrong with them.
 
 A damaged packet costs itself and nothing after it. Sound whose shape changes on the way
-(two recordings joined into one) goes on in the new shape.
+(two recordings joined into one) goes on in the new shape. Where time stamps say that
+nothing was recorded for a while, or damage took it away, silence takes its place: what is
+said afterwards is said when a player says it.
 
 Not here: opening the file (media), cutting the sound (windows).
 """
@@ -19,6 +21,7 @@ from av.audio.resampler import AudioResampler
 from av.packet import Packet
 
 from appliance.decode.media import Media, check_sound
+from appliance.decode.promises import formats
 from appliance.errors import NoAudioData, NodeIO, SourceUnreadable, TooLong
 from appliance.nouns import SAMPLE_RATE
 
@@ -28,6 +31,10 @@ BLOCK: Final = 20 * SAMPLE_RATE  # samples handed on at once
 _DEAF: Final = 64  # read errors in a row that end a file
 _NOISE: Final = 2_000  # damaged packets before the first sound that end a file
 _CLOSE: Final = 2.0  # seconds a promise may be off
+_GAP: Final = 0.25  # seconds of nothing that are worth filling
+_GAP_UNPROVEN: Final = 60.0  # seconds of nothing that we believe where no duration proves them
+# Formats whose packets say when they were recorded; in others the stamps are counted.
+_STAMPED: Final = frozenset({"asf", "flv", "matroska", "mov", "mpegts", "ogg", "webm"})
 
 
 class Sound:
@@ -38,6 +45,8 @@ class Sound:
         self._max_seconds = max_seconds
         self._shape: tuple[str, str, int] | None = None
         self._resampler: AudioResampler | None = None
+        self._stamps = _Stamps(media)
+        self._lost = 0.0  # seconds of silence where the file should have held sound
         self.samples = 0
         self.good = 0  # packets that held sound
         self.damaged = 0  # packets that could not be decoded
@@ -51,11 +60,12 @@ class Sound:
     def missing(self) -> float:
         """Seconds the file promised and did not hold."""
         promise = self._media.promise
-        if promise is None:
-            return 0.0
-        close = _CLOSE if self._media.exact else max(_CLOSE, promise * 0.02)
-        lost = promise - self.seconds
-        return round(lost, 3) if lost > close else 0.0
+        lost = self._lost
+        if promise is not None:
+            close = _CLOSE if promise.exact else max(_CLOSE, promise.seconds * 0.02)
+            short = promise.seconds - self.seconds
+            lost += short if short > close else 0.0
+        return round(lost, 3)
 
     def blocks(self) -> Iterator[Block]:
         """Decode everything. Raises a `source.*` error when there is no sound to be had."""
@@ -74,6 +84,7 @@ class Sound:
     def _pieces(self) -> Iterator[Block]:
         for packet in self._packets():
             for frame in self._frames(packet):
+                yield from self._filled(frame)
                 for piece in self._resampled(frame):
                     yield self._counted(piece)
         for piece in self._flushed():
@@ -113,6 +124,18 @@ class Sound:
         if self.damaged >= _NOISE and not self.samples:
             raise SourceUnreadable(name=self._media.name) from why
 
+    def _filled(self, frame: AudioFrame) -> Iterator[Block]:
+        """Stand in for what is missing before `frame`."""
+        gap = self._stamps.gap(frame, self.seconds)
+        if gap and "ogg" in self._media.recording.container:  # pages are never left out, only lost
+            self.damaged += 1
+            self._lost += gap
+        left = int(gap * SAMPLE_RATE)
+        while left:
+            piece = np.zeros(min(left, BLOCK), np.int16)
+            left -= len(piece)
+            yield self._counted(piece)
+
     def _resampled(self, frame: AudioFrame) -> list[Block]:
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
         ended: list[Block] = []
@@ -148,3 +171,30 @@ class Sound:
             raise SourceUnreadable(name=self._media.name)
         if not self.samples:
             raise NoAudioData(name=self._media.name)
+
+
+class _Stamps:
+    """When the sound was recorded, by its own account."""
+
+    def __init__(self, media: Media) -> None:
+        container, track = media.container, media.track
+        self._useful = bool(formats(container) & _STAMPED)
+        self._whole = container.duration and container.duration / av.time_base
+        self._zero: float | None = None
+        if track.start_time is not None and track.time_base is not None:
+            self._zero = float(track.start_time * track.time_base)
+
+    def gap(self, frame: AudioFrame, decoded: float) -> float:
+        """Seconds of nothing between the `decoded` sound and `frame`; nonsense reads as none."""
+        if not self._useful or frame.time is None:
+            return 0.0
+        if self._zero is None:
+            self._zero = frame.time - decoded
+        gap = frame.time - self._zero - decoded
+        if -_GAP < gap < _GAP:
+            return 0.0
+        most = self._whole - decoded if self._whole else _GAP_UNPROVEN
+        if gap < 0 or gap > most:
+            self._zero = frame.time - decoded  # the clock was set anew
+            return 0.0
+        return gap
