@@ -391,13 +391,25 @@ def test_a_late_attempt_cannot_undo_a_newer_one(share: Folder) -> None:
     assert share.exports() == {b"talk.srt": b"two, and longer"}
 
 
-def test_a_name_once_announced_is_kept(share: Folder) -> None:
-    def stop() -> None:
-        raise ShareOffline(share="talks")
+def _offline() -> None:
+    raise ShareOffline(share="talks")
 
+
+def test_what_is_emptied_between_two_attempts_stays_empty(share: Folder) -> None:
+    job = share.drop(b"talk.mp4")
+    share.deliver(job, TEXT)
+    job = share.again(job)
+    with pytest.raises(ShareOffline):
+        share.deliver(job, CHANGED, Turn(3, _offline))
+    share.write(b"talk.srt", b"")
+    share.deliver(share.again(job), CHANGED)
+    assert share.exports() == {b"talk.srt": b"", b"talk (2).srt": b"two, and longer"}
+
+
+def test_a_name_once_announced_is_kept(share: Folder) -> None:
     job = share.drop(b"talk.mp4")
     with pytest.raises(ShareOffline):
-        share.deliver(job, TEXT, Turn(3, stop))
+        share.deliver(job, TEXT, Turn(3, _offline))
     share.write(b"talk.mp3", SOUND)
     share.deliver(share.again(job), TEXT)
     assert share.exports() == {b"talk.srt": b"one"}
