@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -519,7 +520,7 @@ def test_a_share_mounted_read_only_is_named_so(small: Folder) -> None:
 
 def test_an_export_is_as_open_as_its_folder_and_the_umask_say(share: Folder) -> None:
     job = share.drop(b"talk.mp4")
-    if os.geteuid() == 0:
+    with contextlib.suppress(PermissionError):  # only root may choose any group
         os.chown(share.root, -1, 4711)
     before = os.umask(0o002)
     try:
