@@ -439,6 +439,16 @@ def test_another_share_in_this_place_gets_nothing(share: Folder, turn: int) -> N
     assert share.exports() == {}
 
 
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_a_share_that_cannot_be_asked_is_offline(share: Folder, turn: int) -> None:
+    def fail() -> None:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with pytest.raises(ShareOffline):
+        share.deliver(share.drop(b"talk.mp4"), TEXT, Turn(turn, fail))
+    assert share.exports() == {}
+
+
 def test_a_root_that_is_gone_is_a_share_that_is_offline(share: Folder) -> None:
     job = share.drop(b"talk.mp4")
     os.rename(share.root, share.root + ".gone")
