@@ -5,12 +5,14 @@ Not here: any test.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from appliance.deliver import deliver
-from appliance.errors import WorkerDied
+from appliance.errors import ApplianceError, WorkerDied
 from appliance.nouns import Export, Options, Source
 from appliance.settings import Share
 from appliance.states import State, Verdict
@@ -89,6 +91,10 @@ class Folder:
             now = jobs.requeue(self.ledger, now, who="tests")
         return self.claim(now)
 
+    def fail(self, job: Job, error: ApplianceError) -> Job:
+        """The job ends here."""
+        return jobs.end(self.ledger, job, Verdict(State.FAILED), error, who="tests")
+
     def deliver(
         self, job: Job, exports: list[Export], guard: Callable[[], None] = well
     ) -> list[Published]:
@@ -107,3 +113,15 @@ class Folder:
         """What lies in a folder besides the recordings."""
         every = self.contents(folder)
         return {name: content for name, content in every.items() if content != SOUND}
+
+
+@contextlib.contextmanager
+def lent() -> Iterator[Folder]:
+    """In memory where there is such a folder: what matters here dies the same, only faster."""
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - tempfile names it
+    with tempfile.TemporaryDirectory(dir=memory) as place:
+        made = Folder(os.path.join(place, "share"), os.path.join(place, "state"))
+        try:
+            yield made
+        finally:
+            made.ledger.close()

@@ -45,7 +45,7 @@ from appliance.store.exports import Published
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 
-Guard = Callable[[], None]  # raises share.* when this is not (or no longer) the share we know
+Guard = Callable[[], None]  # raises share.* (or OSError) when this is not the share we know
 LAST: Final = "json"  # the commit mark: where it is, the others are
 _TEMP: Final = re.compile(rb"\.~appliance-(\d+)\.(\d+)\.")
 
@@ -153,10 +153,17 @@ class _Errand:
     job: Job
     guard: Guard
 
+    def ask(self) -> None:
+        """Is this still the share we know? One that cannot even be asked does not answer."""
+        try:
+            self.guard()
+        except OSError as error:
+            raise ShareOffline(share=self.job.source.share) from error
+
     @contextlib.contextmanager
     def folder(self) -> Iterator[int]:
         """Lend the recording's folder while the recording is in it; name what goes wrong."""
-        self.guard()
+        self.ask()
         try:
             with (
                 beneath.root(self.root) as root_fd,
@@ -175,7 +182,7 @@ class _Errand:
 
     def _named(self, error: OSError) -> ApplianceError:
         if error.errno == errno.ENOENT:
-            self.guard()  # a share that went away is not a recording that was removed
+            self.ask()  # a share that went away is not a recording that was removed
             jobs.cancel_asked(self.ledger, self.job)  # nor is a newer attempt that swept ours
             if not os.path.isdir(self.root):
                 return ShareOffline(share=self.job.source.share)
@@ -314,7 +321,7 @@ def _put(errand: _Errand, folder: int, parcel: _Parcel, spot: _Spot) -> Publishe
         size=len(export.content),
         before=spot.holds,
     )
-    errand.guard()
+    errand.ask()
     if spot.holds != parcel.sha256 and not _put_there(errand, folder, parcel, spot):
         table.forget(ledger, job, spot.path)
         return None
