@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Final, Self
 
 from appliance import wire
-from appliance.limits import MB, Child, Limits, spawn
+from appliance.limits import Child, Limits, spawn
 
 _SPARE: Final = 1
 
@@ -32,7 +32,7 @@ class DecodeChild:
     def rss_peak(self) -> int | None:
         """Bytes of memory it needed at most, once it has ended; None while that is not known."""
         verdict = self.process.wait(timeout=5.0)
-        return None if verdict is None else verdict.max_rss_mb * MB
+        return None if verdict is None else verdict.rss_peak
 
     def end(self) -> None:
         """Kill it, whatever it does, and reap it."""

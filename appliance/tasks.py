@@ -21,7 +21,7 @@ from typing import Any, Final
 from huey import SqliteHuey
 from huey.registry import Message
 
-from appliance import daemon, recover, report
+from appliance import daemon, marker, recover, report
 from appliance.box import Box, open_box
 from appliance.errors import (
     AlreadyRunning,
@@ -132,7 +132,8 @@ def _end(box: Box, job: Job, error: ApplianceError) -> None:
     share = box.settings.share_named(job.source.share)
     with contextlib.suppress(Fenced):
         if share is not None:
-            report.report(box.ledger, share, job, error, became=verdict.state)
+            guard = marker.guard(box.ledger, share)
+            report.report(box.ledger, share, job, error, became=verdict.state, guard=guard)
         jobs.end(box.ledger, job, verdict, error, who=box.owner.id)
 
 

@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folder import SOUND, Folder, export, lent, trio
 from hypothesis import given
 from hypothesis import strategies as st
-from witness import watching
 
 from appliance.deliver import deliver, names, sweep
 from appliance.errors import (
@@ -35,6 +33,8 @@ from appliance.errors import (
     SourceMissing,
 )
 from appliance.store import exports as table
+from tests.folder import SOUND, Folder, export, lent, trio
+from tests.witness import watching
 
 TEXT = [export(".srt", b"one")]
 CHANGED = [export(".srt", b"two, and longer")]

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from folder import SOUND, Folder, export, lent
-from witness import CRASHED, SHARE_STEPS, Stepwise, die, in_child
 
 from appliance.deliver import deliver, place
 from appliance.errors import ApplianceError, ShareFull
@@ -17,6 +15,8 @@ from appliance.nouns import Export
 from appliance.store import exports as table
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
+from tests.folder import SOUND, Folder, export, lent
+from tests.witness import CRASHED, SHARE_STEPS, Stepwise, die, in_child
 
 RUNGS = ("rename", "link", "claim")
 OLD = [export(".json", b"old json"), export(".srt", b"old text")]

@@ -8,8 +8,6 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from folder import Folder, export, lent
-from witness import CRASHED, Stepwise, die, in_child, watching
 
 from appliance.errors import (
     CATALOGUE,
@@ -29,6 +27,8 @@ from appliance.states import State
 from appliance.store import exports as table
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
+from tests.folder import Folder, export, lent
+from tests.witness import CRASHED, Stepwise, die, in_child, watching
 
 NOTE = b"talk.mp4.ERROR.txt"
 EMPTY = SourceEmpty(name="talk.mp4")

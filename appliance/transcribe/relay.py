@@ -335,7 +335,7 @@ class Relay:
 
     def _child_died(self) -> ChildKilled | OverMemory:
         verdict = self._child.process.wait(timeout=5.0)
-        if verdict is not None and verdict.over_memory:
+        if verdict is not None and verdict.out_of_memory:
             return OverMemory(name=self._terms.name)
         return ChildKilled(name=self._terms.name, why=str(verdict or "it hung up"))
 

@@ -15,7 +15,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-from appliance import export, report, stage, weights
+from appliance import export, marker, report, stage, weights
 from appliance.box import Box
 from appliance.deliver import deliver
 from appliance.errors import Cancelled, Interrupted, ShareOffline
@@ -39,8 +39,9 @@ def transcription(job: Job, box: Box) -> None:
         box.owner.progress(job.id, stage=Stage.DELIVER)
         job = jobs.enter(box.ledger, job, Stage.DELIVER, duration=recorded[0].duration)
         exports = [one for each in recorded for one in export.render_all(each, job.options)]
-        deliver(box.ledger, share.root, job, exports)
-        report.report(box.ledger, share, job)
+        guard = marker.guard(box.ledger, share)
+        deliver(box.ledger, share.root, job, exports, guard=guard)
+        report.report(box.ledger, share, job, guard=guard)
         jobs.finish(box.ledger, job, _warnings(recorded), rss_peak=rss_peak)
     finally:
         stage.free(box.settings.state("spool"), job.id)
@@ -60,6 +61,7 @@ def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...],
         spool_bytes=int(box.settings.node.spool_gb * GB),
         keep_free_bytes=int(box.settings.disk.stop_below_gb * GB),
         max_bytes=share.max_bytes,
+        marker_id=marker.expected(box.ledger, share),
     )
     job = jobs.enter(box.ledger, job, Stage.TRANSCRIBE, sha256=staged.sha256)
     model = weights.find(job.options.model, box.settings.model_dir)

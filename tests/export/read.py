@@ -11,7 +11,8 @@ from datetime import timedelta
 
 import srt
 import webvtt
-from lint import Shown
+
+from tests.export.lint import Shown
 
 MS = timedelta(milliseconds=1)
 

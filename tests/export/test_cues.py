@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-import lint
 import pytest
-import speech
 from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.export.cues import RULES, Cue, Rules, cut, rules_for
 from appliance.nouns import Segment, Transcript
+from tests.export import lint, speech
 
 STANDARD = RULES["standard"]
 SECONDS = st.floats(allow_nan=True, allow_infinity=True) | st.floats(-1, 500_000)

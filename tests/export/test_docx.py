@@ -7,11 +7,11 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import docx
-import speech
 
 from appliance.export.cues import RULES
 from appliance.export.docx import render
 from appliance.nouns import Transcript
+from tests.export import speech
 
 if TYPE_CHECKING:
     from docx.document import Document

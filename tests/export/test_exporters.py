@@ -9,13 +9,13 @@ import sys
 import zipfile
 
 import pytest
-import speech
 
 from appliance.errors import WARNINGS
 from appliance.export import EXPORTERS, MEDIA_TYPES, render_all, suffix
 from appliance.export.cues import RULES
 from appliance.export.notes import SHOWN
 from appliance.nouns import Options
+from tests.export import speech
 
 STANDARD = RULES["standard"]
 LATE = speech.LIMIT_HOURS * 3
@@ -74,7 +74,7 @@ def test_the_same_transcript_is_always_the_same_bytes(name: str) -> None:
 
 def test_another_process_on_another_day_writes_the_same_bytes() -> None:
     program = (
-        "import sys, hashlib; sys.path[:0] = sys.argv[1:]; import speech, time;"
+        "import sys, time, hashlib; sys.path[:0] = sys.argv[1:]; from tests.export import speech;"
         "time.time = lambda: 2e9;"
         "from appliance.export import EXPORTERS; from appliance.export.cues import RULES;"
         "print(*(hashlib.sha256(EXPORTERS[n](speech.generated(7), RULES['standard'])).hexdigest()"

@@ -9,11 +9,11 @@ from typing import Any
 
 import jsonschema
 import pytest
-import speech
 
 from appliance.export.cues import RULES
 from appliance.export.json import render
 from appliance.nouns import Segment, Transcript
+from tests.export import speech
 
 DOCS = os.path.join(os.path.dirname(__file__), "..", "..", "docs")
 STANDARD = RULES["standard"]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import lint
 import pytest
-import speech
-from lint import STANDARD, Shown
 
 from appliance.export.cues import RULES, cut
 from appliance.nouns import Transcript
+from tests.export import lint, speech
+from tests.export.lint import STANDARD, Shown
 
 OPENING = "Good morning everybody, and welcome"
 TALK = speech.spoken(

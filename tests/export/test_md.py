@@ -5,13 +5,12 @@ from __future__ import annotations
 import html
 import re
 
-import lint
 import pytest
-import speech
 
 from appliance.export.cues import RULES
 from appliance.export.md import render
 from appliance.nouns import Transcript
+from tests.export import lint, speech
 
 STANDARD = RULES["standard"]
 

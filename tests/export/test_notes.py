@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import speech
-
 from appliance.errors import WARNINGS
 from appliance.export.cues import RULES, Cue
 from appliance.export.notes import SHOWN, notes, subtitles
 from appliance.export.text import columns
 from appliance.nouns import Notice, Segment
+from tests.export import speech
 
 STANDARD = RULES["standard"]
 SELFTEST = "warning.selftest-model"

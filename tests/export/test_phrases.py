@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import speech
 
 from appliance.export import phrases
 from appliance.export.units import units
+from tests.export import speech
 
 
 def price(text: str, language: str = "en") -> float:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import lint
 import pytest
-import speech
-from read import read_srt
 
 from appliance.export.cues import RULES
 from appliance.export.srt import render
+from tests.export import lint, speech
+from tests.export.read import read_srt
 
 STANDARD = RULES["standard"]
 

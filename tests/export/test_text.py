@@ -5,11 +5,11 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-import speech
 from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.export.text import clean_text, columns, joint, one_line, spoken, tokens
+from tests.export import speech
 
 ANYTHING = st.text(st.characters(codec=None, exclude_categories=()))
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-import lint
 import pytest
-import speech
-from read import read_srt, read_vtt
 
 from appliance.export import EXPORTERS
 from appliance.export.cues import RULES, rules_for
 from appliance.export.notes import SHOWN
 from appliance.nouns import Notice, Transcript
+from tests.export import lint, speech
+from tests.export.read import read_srt, read_vtt
 
 THOUSAND = range(1000)
 BATCH = 100

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import speech
-
 from appliance.export.cues import RULES
 from appliance.export.paragraphs import LONG, TOO_LONG, paragraphs
 from appliance.export.txt import render
 from appliance.nouns import Transcript
+from tests.export import speech
 
 STANDARD = RULES["standard"]
 

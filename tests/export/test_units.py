@@ -6,10 +6,10 @@ import math
 from itertools import pairwise
 
 import pytest
-import speech
 
 from appliance.export.units import Unit, units
 from appliance.nouns import Word
+from tests.export import speech
 
 
 def heard(text: str, words: list[Word], *, start: float = 0, end: float = 9) -> list[Unit]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 
-import lint
 import pytest
-import speech
 import webvtt
-from read import read_vtt
 
 from appliance.export.cues import RULES
 from appliance.export.vtt import render
+from tests.export import lint, speech
+from tests.export.read import read_vtt
 
 STANDARD = RULES["standard"]
 
