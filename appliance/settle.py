@@ -136,6 +136,11 @@ class Settling:
         news, self._news = self._news, []
         return news
 
+    @property
+    def has_news(self) -> bool:
+        """Whether `news` would tell anything."""
+        return bool(self._news)
+
     def next_due(self) -> float | None:
         """When the next look is due; None when nothing waits."""
         return min((waiting.due for waiting in self._seen.values()), default=None)

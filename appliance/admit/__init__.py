@@ -126,3 +126,9 @@ def try_again(ledger: Ledger, note: Published) -> Job | None:
         if job is None or job.state not in (State.FAILED, State.DEAD):
             return None
         return jobs.requeue(ledger, job, who="folder")
+
+
+def source_of(ledger: Ledger, note: Published) -> Source | None:
+    """The recording that an error file lies beside."""
+    job = jobs.get(ledger, note.job)
+    return None if job is None else job.source

@@ -1,0 +1,295 @@
+"""What becomes of a file that was found on a share, or found missing.
+
+In: entries of a scan, paths of events, the time. Out: sightings and jobs in the ledger.
+Everything here assumes a share that is online; its caller makes sure of it.
+
+Not here: finding (scan, hints), whether the share is well (standing), when (rounds).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from appliance import admit, beneath
+from appliance.admit import rules
+from appliance.admit.folder import FolderOptions
+from appliance.nouns import Source
+from appliance.settings import Settings, Share
+from appliance.settle import Glance, News, Settling, look_at
+from appliance.store import exports, overdue, shares, sightings
+from appliance.store.ledger import Ledger
+from appliance.store.shares import ShareRow
+from appliance.watch.known import Known, key_of, within
+from appliance.watch.mounts import Mount
+from appliance.watch.scan import LEAVE_ALONE, Entry
+
+Ring = Callable[[int], None]
+_BATCH: Final = 1_000  # rows a transaction
+_MANY: Final = 20  # files that may vanish at once before we ask for a second look
+_NEWS_SECONDS: Final = 0.5  # how often at most the waiting files are written down
+
+
+class Finds:
+    """The files of one share between being found and having a job."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        share: Share,
+        mount: Mount,
+        *,
+        ring: Ring,
+        beat: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._share = share
+        self._mount = mount
+        self._default = settings.options_for(share)
+        self._ring = ring
+        self._beat = beat
+        self._options = FolderOptions()
+        self._settling = Settling(self._look, patience=mount.patience(share.quiet_seconds))
+        self._ignored: list[tuple[Source, str]] = []
+        self._told = -_NEWS_SECONDS
+        self._leftover: list[bytes] = []  # was waiting when the watch was stopped
+        self._suspected: bytes | None = None
+        self.row = ShareRow(share.name)
+        self.refused = False  # somebody found no room to wait: scan again
+        self.known = Known()
+        self.remember()
+
+    def remember(self) -> None:
+        """Read what the ledger knows of this share."""
+        self.row = shares.get(self._ledger, self._share.name)
+        self.known = Known(self._keys())
+
+    def _keys(self) -> Iterator[int]:
+        for count, seen in enumerate(sightings.of_share(self._ledger, self._share.name)):
+            if count % 10_000 == 0:
+                self._beat()
+            if seen.state in (sightings.SETTLED, sightings.IGNORED):
+                yield key_of(seen.path, seen.size, seen.mtime_ns)
+            elif seen.state != sightings.GONE:
+                self._leftover.append(seen.path)
+
+    @property
+    def waiting(self) -> int:
+        """How many files have not settled yet."""
+        return len(self._settling)
+
+    def next_due(self) -> float | None:
+        """When the next waiting file must be looked at, or what is new written down."""
+        look = self._settling.next_due()
+        if not self._settling.has_news:
+            return look
+        tell = self._told + _NEWS_SECONDS
+        return tell if look is None else min(look, tell)
+
+    # --- found ----------------------------------------------------------------------------------
+
+    def found(self, entries: Sequence[Entry], now: float) -> None:
+        """Take up what a scan has met: known files cost a comparison, new ones begin to wait."""
+        keys = [key_of(entry.path, entry.size, entry.mtime_ns) for entry in entries]
+        for entry, known in zip(entries, self.known.meets(keys), strict=True):
+            if not known:
+                self._take_up(entry, now, closed=False)
+
+    def touched(self, path: bytes, now: float, *, closed: bool) -> None:
+        """Take up a file that an event named."""
+        if rules.of_path(path):
+            return
+        entry = self._entry(path)
+        if entry is not None and key_of(entry.path, entry.size, entry.mtime_ns) not in self.known:
+            self._take_up(entry, now, closed=closed)
+
+    def _take_up(self, entry: Entry, now: float, *, closed: bool) -> None:
+        decision = admit.decide(entry.path, self.row)
+        why = entry.why or decision.why
+        if why is not None:
+            source = Source(self._share.name, entry.path, entry.size, entry.mtime_ns)
+            self._ignored.append((source, why))
+            self.known.add(key_of(entry.path, entry.size, entry.mtime_ns))
+        elif not self._settling.touch(entry.path, now, closed=closed):
+            self.refused = True
+
+    def unsettled(self, now: float) -> None:
+        """Let files settle again that changed while somebody copied them, or we were away."""
+        jobs = overdue.unsettled(self._ledger, self._share.name)
+        paths, self._leftover = [job.source.path for job in jobs] + self._leftover, []
+        for path in paths:
+            if self._is_missing(path):
+                self._gone([path])
+            elif path not in self._settling and not self._settling.touch(path, now):
+                self._leftover.append(path)
+
+    # --- settled --------------------------------------------------------------------------------
+
+    def settle(self, now: float, still_online: Callable[[], bool]) -> None:
+        """Look at the waiting files; those that are complete become jobs.
+
+        `still_online` is asked once more before anything is believed.
+        """
+        ready = list(self._settling.settled(now))
+        news = self._settling.news() if ready or now - self._told >= _NEWS_SECONDS else []
+        if not (ready or news or self._ignored):
+            return
+        if not still_online():
+            return
+        self._write_down(news)
+        for start in range(0, len(ready), _BATCH):
+            self._admit(ready[start : start + _BATCH])
+        self._told = now
+
+    def _write_down(self, news: Iterable[News]) -> None:
+        """Note what is new about files that have no job yet."""
+        rows: dict[bytes, tuple[Source, str, str | None, str]] = {}
+        for source, why in self._ignored:
+            rows[source.path] = (source, sightings.IGNORED, why, admit.new_correlation())
+        self._ignored.clear()
+        for item in news:
+            rows[item.source.path] = (item.source, item.state, None, admit.new_correlation())
+        sightings.note_many(self._ledger, list(rows.values()))
+        self._beat()
+
+    def _admit(self, ready: Sequence[Source]) -> None:
+        born = []
+        with self._ledger.writing(), beneath.root(self._share.root) as root_fd:
+            for source in ready:
+                self._forget_signature(source.path)
+                self.known.add(key_of(source.path, source.size, source.mtime_ns))
+                if _left_alone(root_fd, source.path):
+                    self._ignored.append((source, "notranscribe"))
+                    continue
+                options = self._options.options(root_fd, source.path, self._default)
+                job = admit.admit(self._ledger, source, options)
+                if job is not None:
+                    born.append(job.id)
+        self._write_down(())
+        for job_id in born:
+            self._ring(job_id)
+
+    def _forget_signature(self, path: bytes) -> None:
+        seen = sightings.get(self._ledger, self._share.name, path)
+        if seen is not None:
+            self.known.drop(key_of(seen.path, seen.size, seen.mtime_ns))
+
+    # --- missing --------------------------------------------------------------------------------
+
+    def deleted(self, path: bytes) -> None:
+        """An event says that this file is gone: look, and believe the look."""
+        seen = sightings.get(self._ledger, self._share.name, path)
+        if seen is not None and seen.state != sightings.GONE and self._is_missing(path):
+            self._gone([path])
+
+    def missing(self, blind: Sequence[bytes]) -> int:
+        """Take up what a full scan has not met; `blind` are the folders it did not look into.
+
+        Returns 0, or how many files have vanished when they are so many that a second scan
+        must say the same before it is believed.
+        """
+        unmet = self.known.unmet()
+        if not len(unmet):
+            self._suspected = None
+            return 0
+        paths, stale = [], []
+        for count, seen in enumerate(sightings.of_share(self._ledger, self._share.name)):
+            if count % 1_000 == 0:
+                self._beat()
+            key = key_of(seen.path, seen.size, seen.mtime_ns)
+            if within(unmet, key) and not _lies_in(seen.path, blind):
+                if self._is_missing(seen.path):
+                    paths.append(seen.path)
+                elif self._is_other(seen.path, key):
+                    stale.append(key)
+        for key in stale:
+            self.known.drop(key)
+        print_of_them = np.sort(unmet).tobytes()
+        many = len(paths) > _MANY and len(paths) * 2 > len(self.known)
+        if many and self._suspected != print_of_them:
+            self._suspected = print_of_them
+            return len(paths)
+        self._suspected = None
+        self._gone(paths)
+        return 0
+
+    def _gone(self, paths: Sequence[bytes]) -> None:
+        for start in range(0, len(paths), _BATCH):
+            self._beat()
+            with self._ledger.writing():
+                for path in paths[start : start + _BATCH]:
+                    self._forget_signature(path)
+                    admit.gone(self._ledger, self._share.name, path)
+
+    def notes(self) -> None:
+        """Try again what somebody asks for by deleting the error file beside it."""
+        for note in list(exports.error_notes(self._ledger, self._share.name)):
+            recording = admit.source_of(self._ledger, note)
+            if recording and self._is_missing(note.path) and not self._is_missing(recording.path):
+                job = admit.try_again(self._ledger, note)
+                if job is not None:
+                    self._ring(job.id)
+
+    # --- looking --------------------------------------------------------------------------------
+
+    def _look(self, path: bytes) -> Glance | None:
+        self._beat()
+        return look_at(
+            self._share.name,
+            self._share.root,
+            path,
+            local=self._mount.is_local,
+            holes_tell=self._mount.counts_blocks,
+        )
+
+    def _entry(self, path: bytes) -> Entry | None:
+        try:
+            found = self._stat(path)
+        except OSError:
+            return None
+        mode = found.st_mode
+        why = "link" if stat.S_ISLNK(mode) else None if stat.S_ISREG(mode) else "not-regular"
+        if stat.S_ISDIR(mode):
+            return None
+        return Entry(path, found.st_size, found.st_mtime_ns, why)
+
+    def _is_missing(self, path: bytes) -> bool:
+        """Whether the file is surely not there: any other trouble than ENOENT says nothing."""
+        self._beat()
+        try:
+            self._stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+        return False
+
+    def _is_other(self, path: bytes, key: int) -> bool:
+        entry = self._entry(path)
+        return entry is None or key_of(entry.path, entry.size, entry.mtime_ns) != key
+
+    def _stat(self, path: bytes) -> os.stat_result:
+        with beneath.root(self._share.root) as root_fd:
+            return os.stat(path, dir_fd=root_fd, follow_symlinks=False)
+
+
+def _lies_in(path: bytes, folders: Sequence[bytes]) -> bool:
+    return any(folder in (b"", path) or path.startswith(folder + b"/") for folder in folders)
+
+
+def _left_alone(root_fd: int, path: bytes) -> bool:
+    """Whether a folder above this file says that it is not ours."""
+    parts = path.split(b"/")[:-1]
+    for count in range(len(parts) + 1):
+        marked = os.path.join(b"/".join(parts[:count]), LEAVE_ALONE)
+        try:
+            os.stat(marked, dir_fd=root_fd, follow_symlinks=False)
+        except OSError:
+            continue
+        return True
+    return False

@@ -1,0 +1,99 @@
+"""The child of one share: everything that touches the share happens here, and only here.
+
+Started by the supervisor as `python -m appliance.watch.share NAME PULSE PARENT`, with the
+settings as JSON on its standard input. It writes a byte to the descriptor PULSE while it
+gets on; where a file server hangs, the bytes stop and the supervisor kills it.
+
+Not here: what it does (rounds), what is done when it dies (supervisor).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from appliance.settings import Settings
+from appliance.store.ledger import Ledger
+from appliance.watch.finds import Ring
+from appliance.watch.rounds import Rounds
+
+_PR_SET_PDEATHSIG: Final = 1
+_BEAT_SECONDS: Final = 1.0
+
+
+def no_bell(_job_id: int) -> None:
+    """Ring nothing: whoever recovers lost bells finds the job a few seconds later."""
+
+
+class Pulse:
+    """The heartbeat of a child, at most one byte a second."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._last = -_BEAT_SECONDS
+
+    def beat(self) -> None:
+        """Say that we get on."""
+        now = time.monotonic()
+        if now - self._last >= _BEAT_SECONDS:
+            self._last = now
+            os.write(self._fd, b".")
+
+
+def watch_share(
+    settings: Settings,
+    name: str,
+    *,
+    stopping: threading.Event,
+    wake: threading.Event,
+    beat: Callable[[], None],
+    ring: Ring = no_bell,
+) -> None:
+    """Watch one share until `stopping`; `wake` interrupts the pause between two steps."""
+    share = settings.share_named(name)
+    if share is None:
+        raise LookupError(f"no share is named {name}")
+    with Ledger(settings.state_dir) as ledger:
+        rounds = Rounds(ledger, settings, share, ring=ring, beat=beat, wake=wake.set)
+        try:
+            while not stopping.is_set():
+                wake.wait(min(rounds.step(time.monotonic()), _BEAT_SECONDS))
+                wake.clear()
+        finally:
+            rounds.close()
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill us when the supervisor dies, even if it dies before we could ask."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def main(arguments: list[str]) -> None:
+    """Run as the child of a supervisor."""
+    name, pulse_fd, parent = arguments[0], int(arguments[1]), int(arguments[2])
+    _die_with(parent)
+    signal.signal(signal.SIGIO, signal.SIG_IGN)  # what a broken lease sends kills otherwise
+    stopping, wake = threading.Event(), threading.Event()
+
+    def stop(_signal: int, _frame: object) -> None:
+        stopping.set()
+        wake.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    settings = Settings.model_validate_json(sys.stdin.buffer.read())
+    watch_share(settings, name, stopping=stopping, wake=wake, beat=Pulse(pulse_fd).beat)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,207 @@
+"""Start a child for every share, hear its heartbeat, kill the one that hangs.
+
+This process never touches a share, so no file server can stop it. A child that falls
+silent for 30 s is in a call that its server does not answer: it is killed and started
+again, a little later each time, and its share is offline meanwhile.
+
+Not here: what a child does (share, rounds).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from appliance.errors import AlreadyRunning, ShareOffline
+from appliance.settings import Settings, Share
+from appliance.store import gates, schema, shares
+from appliance.store.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+DEADLINE_SECONDS: Final = 30.0  # of silence
+BACK_OFF_SECONDS: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
+WELL_SECONDS: Final = 300.0  # after so long a life the next death counts as the first
+STOP_SECONDS: Final = 10.0
+_TURN_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a child ended that should not have."""
+
+    why: str
+    hung: bool  # in a call that its file server did not answer
+
+
+class Child:
+    """One share's process, through all its lives."""
+
+    def __init__(self, settings: Settings, share: Share, *, deadline: float) -> None:
+        self.share = share
+        self._settings = settings
+        self._deadline = deadline
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pulse = -1
+        self._heard = self._began = self._start_due = 0.0
+        self._deaths = 0
+        self._hung = False
+
+    @property
+    def pid(self) -> int | None:
+        """Its process number while it lives."""
+        return None if self._process is None else self._process.pid
+
+    def turn(self, now: float) -> Death | None:
+        """Start it when it is due, hear it, bury it; returns its death, if it died."""
+        if self._process is None:
+            if now >= self._start_due:
+                self._start(now)
+            return None
+        self._hear(now)
+        code = self._process.poll()
+        if code is not None:
+            return self._bury(now, f"its watch ended with {code}")
+        if now - self._heard > self._deadline and not self._hung:
+            self._hung = True  # until the kernel lets go of it, no second one is started
+            self._process.kill()
+        return None
+
+    def _start(self, now: float) -> None:
+        pulse, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        command = [sys.executable, "-m", f"{__package__}.share"]
+        with _in_memory(self._settings.model_dump_json().encode()) as told:
+            self._process = subprocess.Popen(
+                [*command, self.share.name, str(theirs), str(os.getpid())],
+                stdin=told,
+                pass_fds=[theirs],
+            )
+        os.close(theirs)
+        self._pulse, self._heard, self._began, self._hung = pulse, now, now, False
+
+    def _hear(self, now: float) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if os.read(self._pulse, 4096):
+                self._heard = now
+
+    def _bury(self, now: float, why: str) -> Death:
+        hung = self._hung
+        self._close()
+        self._deaths = 1 if now - self._began > WELL_SECONDS else self._deaths + 1
+        pause = BACK_OFF_SECONDS[min(self._deaths, len(BACK_OFF_SECONDS)) - 1]
+        self._start_due = now + pause
+        why = "the file server does not answer" if hung else why
+        log.warning("share %s: %s; trying again in %g s", self.share.name, why, pause)
+        return Death(why, hung=hung)
+
+    def _close(self) -> None:
+        self._process = None
+        os.close(self._pulse)
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def end(self, patience: float) -> None:
+        """Wait until it has ended; kill it when that takes longer than `patience` seconds."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._close()
+
+
+@contextlib.contextmanager
+def _in_memory(content: bytes) -> Iterator[int]:
+    """Lend a file in memory that holds `content`, to be read from its beginning."""
+    fd = os.memfd_create("settings", os.MFD_CLOEXEC)
+    try:
+        os.write(fd, content)
+        os.lseek(fd, 0, os.SEEK_SET)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def watch(
+    settings: Settings,
+    *,
+    stop: threading.Event | None = None,
+    alive: Callable[[], None] = lambda: None,
+    deadline: float = DEADLINE_SECONDS,
+) -> None:
+    """Watch every share of the settings until `stop`, or without it until TERM or INT.
+
+    `alive` is called twice a second (systemd's watchdog). Call it from a thread that
+    lives as long as the process: the children die with it. Raises AlreadyRunning.
+    """
+    stop = stop or _stop_on_signal()
+    schema.prepare(settings.state_dir)
+    with _only_one(settings), Ledger(settings.state_dir) as ledger:
+        children = [Child(settings, share, deadline=deadline) for share in settings.share]
+        try:
+            while not stop.wait(_TURN_SECONDS):
+                alive()
+                _turn(ledger, children)
+        finally:
+            _end(children)
+
+
+def _turn(ledger: Ledger, children: Sequence[Child]) -> None:
+    for child in children:
+        death = child.turn(time.monotonic())
+        if death is None:
+            continue
+        name = child.share.name
+        state = "offline" if death.hung else "unknown"
+        shares.seen(ledger, name, state=state, why=death.why)
+        if death.hung:
+            gates.close(ledger, ShareOffline(share=name))
+
+
+def _end(children: Sequence[Child]) -> None:
+    for child in children:
+        child.stop()
+    until = time.monotonic() + STOP_SECONDS
+    for child in children:
+        child.end(max(until - time.monotonic(), 0.1))
+
+
+def _stop_on_signal() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return stop
+
+
+@contextlib.contextmanager
+def _only_one(settings: Settings) -> Iterator[None]:
+    """Hold the lock that says: this state directory's shares are watched."""
+    os.makedirs(settings.run_dir, exist_ok=True)
+    fd = os.open(os.path.join(settings.run_dir, "watch.lock"), os.O_RDWR | os.O_CREAT, 0o660)
+    try:
+        _take(fd, settings.state_dir)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _take(fd: int, where: str) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise AlreadyRunning(where=where) from None
