@@ -1,27 +1,22 @@
-"""The bell and the one who answers it.
+"""The worker: answers the bell, does jobs, and looks after them.
 
-A Huey message is a doorbell with a job's number on it, worth nothing: the job's row is
-the truth, and recover rings again for whatever nobody heard. Every error of the worker
-ends here, in `perform`.
+Every error of the worker ends here, in `perform`.
 
-Not here: what is done with a job (workloads), when it is due (recover).
+Not here: the bell itself (bell), what is done with a job (workloads), when it is due (recover).
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import random
 import sqlite3
 import threading
-from typing import Any, Final
-
-from huey import SqliteHuey
-from huey.registry import Message
+from typing import Final
 
 from appliance import daemon, marker, recover, report
+from appliance.bell import Bell
 from appliance.box import Box, open_box
 from appliance.errors import (
     AlreadyRunning,
@@ -37,6 +32,7 @@ from appliance.settings import Settings
 from appliance.states import State, Verdict, after
 from appliance.store import jobs
 from appliance.store.jobs import Job
+from appliance.workloads import WORKLOADS
 
 log = logging.getLogger("appliance.worker")
 _RECONCILE_SECONDS: Final = 5.0
@@ -44,72 +40,8 @@ _CHECKPOINT_EVERY: Final = 12  # rounds of reconcile
 _SHUTDOWN_SECONDS: Final = 50.0
 
 
-class _Doorbell:
-    """Messages as plain JSON: huey's own pickle would run whatever lies in huey.db."""
-
-    def serialize(self, message: Any) -> bytes:  # noqa: ANN401 - huey's tuple
-        """Keep the four things a bell needs."""
-        return json.dumps([message.id, message.name, message.priority, message.args]).encode()
-
-    def deserialize(self, data: bytes) -> Any:  # noqa: ANN401
-        """Make huey's message again. Raises ValueError for anything else."""
-        number, name, priority, args = json.loads(data)
-        return Message(
-            id=str(number),
-            name=str(name),
-            eta=None,
-            retries=0,
-            retry_delay=0,
-            priority=priority,
-            args=tuple(args),
-            kwargs={},
-            on_complete=None,
-            on_error=None,
-        )
-
-
-class Bell:
-    """The way into the worker's ear. Any process may ring it."""
-
-    def __init__(self, state_dir: str) -> None:
-        os.makedirs(state_dir, mode=0o770, exist_ok=True)
-        self.huey = SqliteHuey(
-            "appliance",
-            filename=os.path.join(state_dir, "huey.db"),
-            results=False,
-            fsync=False,
-            serializer=_Doorbell(),
-        )
-        self._box: Box | None = None
-        self._task = self.huey.task(name="answer")(self._answer)
-
-    def _answer(self, job_id: int) -> None:
-        if self._box is not None and not self._box.stopping.is_set():
-            perform(job_id, self._box)
-
-    def answered_by(self, box: Box) -> None:
-        """From now on this process answers."""
-        self._box = box
-
-    def ring(self, job_id: int, *, priority: int = 0) -> None:
-        """Say that a job is queued. One that is lost is rung again by recover."""
-        with contextlib.suppress(sqlite3.OperationalError):
-            self._task(job_id, priority=priority)
-
-    def unanswered(self) -> int:
-        """How many rings nobody has answered yet."""
-        return int(self.huey.pending_count())
-
-    def close(self) -> None:
-        """Close this thread's connection."""
-        self.huey.storage.close()
-
-
 def perform(job_id: int, box: Box) -> None:
     """Do one job and write down how it ended: every error of the worker ends here."""
-    # Imported here so that ringing the bell (watch, web) never loads the line.
-    from appliance.workloads import WORKLOADS
-
     job = jobs.claim(box.ledger, job_id, owner=box.owner.id)
     if job is None:
         return  # rung twice, cancelled meanwhile, or its gate is closed
@@ -159,7 +91,7 @@ def work(settings: Settings) -> None:
         box = opened.enter_context(open_box(settings))
         _discard_broken(settings.state("huey.db"))
         bell = Bell(settings.state_dir)
-        bell.answered_by(box)
+        bell.answer = lambda job_id: None if box.stopping.is_set() else perform(job_id, box)
         consumer = bell.huey.create_consumer(
             workers=settings.worker.count,
             worker_type="thread",

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import click
 
-from appliance import daemon, errors, tasks
+from appliance import daemon, errors
+from appliance.bell import Bell
 from appliance.cli.site import Site, site
 from appliance.nouns import display
 from appliance.states import ENDED, State
@@ -122,7 +123,7 @@ def retry(of: Site, numbers: tuple[int, ...]) -> None:
     """Put failed jobs back into the queue; done ones are transcribed anew."""
 
     def again(ledger: Ledger, job: Job, who: str) -> Job:
-        bell = tasks.Bell(of.settings().state_dir)
+        bell = Bell(of.settings().state_dir)
         queued = store.requeue(ledger, job, who=who)
         bell.ring(job.id)
         bell.close()

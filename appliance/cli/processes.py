@@ -9,9 +9,11 @@ from typing import Final
 import click
 
 from appliance import daemon, recover, tasks
+from appliance.bell import Bell
 from appliance.cli.site import Site, site
 from appliance.store import schema
 from appliance.store.ledger import Ledger
+from appliance.watch import watch as watching
 
 
 @click.command()
@@ -26,10 +28,9 @@ def worker(of: Site) -> None:
 @site
 def watch(of: Site) -> None:
     """Find recordings in every share, until TERM."""
-    from appliance.watch import watch as run
-
     daemon.log_to_stderr("watch")
-    run(of.settings(), of.file)
+    daemon.ready()
+    watching(of.settings(), alive=lambda: daemon.tell_systemd("WATCHDOG=1"))
 
 
 @click.command()
@@ -50,7 +51,7 @@ def reconcile(of: Site) -> None:
     """Look after jobs nobody looks after: dead owners, due retries, lost bells. Once."""
     settings = of.settings()
     schema.prepare(settings.state_dir)
-    bell = tasks.Bell(settings.state_dir)
+    bell = Bell(settings.state_dir)
     with Ledger(settings.state_dir) as ledger:
         recover.reconcile(ledger, settings, ring=bell.ring, pending=bell.unanswered())
     bell.close()

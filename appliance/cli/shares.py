@@ -6,12 +6,11 @@ from typing import Final
 
 import click
 
-from appliance import beneath, marker
 from appliance.cli.site import Site, site
-from appliance.errors import ShareOffline
-from appliance.settings import Settings, Share
+from appliance.settings import Settings
 from appliance.store import shares as store
 from appliance.store.ledger import Ledger
+from appliance.watch import adopt
 
 
 @click.group()
@@ -41,23 +40,30 @@ def list_(of: Site) -> None:
         of.table(rows, ("name", "root", "adopted", "state", "found by", "old files", "why"))
 
 
+@share.command("adopt")
+@click.argument("name")
+@click.option(
+    "--existing",
+    type=click.Choice(["ignore", "process"]),
+    required=True,
+    help="What becomes of the recordings that are already there.",
+)
+@site
+def adopt_(of: Site, name: str, existing: str) -> None:
+    """Mark the share NAME as ours and let its jobs run."""
+    one = of.settings().share_named(name)
+    if one is None:
+        raise click.ClickException(f"no share is named {name} in the settings")
+    with of.ledger(make=True) as ledger:
+        adopt(ledger, one, existing=existing)
+    click.echo(f"{name}: adopted")
+
+
 def adopt_own(ledger: Ledger, settings: Settings) -> None:
-    """Let in the shares that `up` and `demo` made themselves: nobody has to be asked."""
+    """Let in the shares that `demo` made itself: nobody has to be asked."""
     for one in settings.share:
-        adopt(ledger, one, existing="process")
-
-
-def adopt(ledger: Ledger, share: Share, *, existing: str) -> None:
-    """Mark a share as ours, once, and let its jobs run. Raises ShareOffline."""
-    known = store.get(ledger, share.name)
-    if known.adopted_ms is not None:
-        return
-    try:
-        with beneath.root(share.root) as root_fd:
-            mark = (marker.read(root_fd) or marker.write(root_fd)) if share.require_marker else None
-    except OSError as error:
-        raise ShareOffline(share=share.name) from error
-    store.adopt(ledger, share.name, marker=mark, existing=existing)
+        if store.get(ledger, one.name).adopted_ms is None:
+            adopt(ledger, one, existing="process")
 
 
 VERBS: Final = (share,)
