@@ -34,7 +34,8 @@ _CLOSE: Final = 2.0  # seconds a promise may be off
 _GAP: Final = 0.25  # seconds of nothing that are worth filling
 _GAP_UNPROVEN: Final = 60.0  # seconds of nothing that we believe where no duration proves them
 # Formats whose packets say when they were recorded; in others the stamps are counted.
-_STAMPED: Final = frozenset({"asf", "flv", "matroska", "mov", "mpegts", "ogg", "webm"})
+_STAMPED: Final = frozenset({"asf", "flac", "flv", "matroska", "mov", "mpegts", "ogg", "webm"})
+_UNBROKEN: Final = frozenset({"flac", "ogg"})  # of those, the ones that never pause
 
 
 class Sound:
@@ -60,12 +61,11 @@ class Sound:
     def missing(self) -> float:
         """Seconds the file promised and did not hold."""
         promise = self._media.promise
-        lost = self._lost
+        close, lost = _CLOSE, self._lost
         if promise is not None:
             close = _CLOSE if promise.exact else max(_CLOSE, promise.seconds * 0.02)
-            short = promise.seconds - self.seconds
-            lost += short if short > close else 0.0
-        return round(lost, 3)
+            lost += max(0.0, promise.seconds - self.seconds)
+        return round(lost, 3) if lost > close else 0.0
 
     def blocks(self) -> Iterator[Block]:
         """Decode everything. Raises a `source.*` error when there is no sound to be had."""
@@ -101,6 +101,8 @@ class Sound:
             except av.FFmpegError as why:
                 self._excuse(why)
                 deaf += 1
+            except IndexError:  # PyAV, at the end, looks for tracks that appeared on the way
+                return
             else:
                 return
 
@@ -127,7 +129,7 @@ class Sound:
     def _filled(self, frame: AudioFrame) -> Iterator[Block]:
         """Stand in for what is missing before `frame`."""
         gap = self._stamps.gap(frame, self.seconds)
-        if gap and "ogg" in self._media.recording.container:  # pages are never left out, only lost
+        if gap and formats(self._media.container) & _UNBROKEN:
             self.damaged += 1
             self._lost += gap
         left = int(gap * SAMPLE_RATE)
