@@ -32,6 +32,7 @@ _DEAF: Final = 64  # read errors in a row that end a file
 _NOISE: Final = 2_000  # damaged packets before the first sound that end a file
 _CLOSE: Final = 2.0  # seconds a promise may be off
 _GAP: Final = 0.25  # seconds of nothing that are worth filling
+_LOST_FRAME: Final = 0.05  # the same where there can be no pause: a frame of FLAC is 0.1 s
 _GAP_UNPROVEN: Final = 60.0  # seconds of nothing that we believe where no duration proves them
 # Formats whose packets say when they were recorded; in others the stamps are counted.
 _STAMPED: Final = frozenset({"asf", "flac", "flv", "matroska", "mov", "mpegts", "ogg", "webm"})
@@ -180,7 +181,9 @@ class _Stamps:
 
     def __init__(self, media: Media) -> None:
         container, track = media.container, media.track
-        self._useful = bool(formats(container) & _STAMPED)
+        names = formats(container)
+        self._useful = bool(names & _STAMPED)
+        self._least = _LOST_FRAME if names & _UNBROKEN else _GAP
         self._whole = container.duration and container.duration / av.time_base
         self._zero: float | None = None
         if track.start_time is not None and track.time_base is not None:
@@ -193,7 +196,7 @@ class _Stamps:
         if self._zero is None:
             self._zero = frame.time - decoded
         gap = frame.time - self._zero - decoded
-        if -_GAP < gap < _GAP:
+        if -_GAP < gap < self._least:
             return 0.0
         most = self._whole - decoded if self._whole else _GAP_UNPROVEN
         if gap < 0 or gap > most:

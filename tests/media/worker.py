@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,9 +23,9 @@ class Heard:
     """Everything a child said, and how it ended."""
 
     recording: Recording | None = None
-    windows: list[Window] = field(default_factory=list)
-    mels: list[npt.NDArray[np.float32]] = field(default_factory=list)
-    decoded: list[wire.Decoded] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list, repr=False)
+    mels: list[npt.NDArray[np.float32]] = field(default_factory=list, repr=False)
+    decoded: list[wire.Decoded] = field(default_factory=list, repr=False)
     ended: wire.Ended | None = None
     failed: wire.Failed | None = None
     verdict: Verdict | None = None
@@ -77,9 +76,8 @@ def decode(
 
 
 def _listen(ours: wire.Channel, child: Child, ring: wire.Ring, heard: Heard, mels: int) -> None:
-    deadline = time.monotonic() + PATIENCE
     try:
-        while (received := ours.receive(max(0.0, deadline - time.monotonic()))) is not None:
+        while (received := ours.receive(PATIENCE)) is not None:
             heard.peak_mb = max(heard.peak_mb, peak_mb(child.pid))
             match received[0]:
                 case wire.Found(recording):
