@@ -12,11 +12,14 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from appliance import beneath
 from appliance.errors import ShareOffline, ShareWrongMarker
+from appliance.settings import Share
+from appliance.store import shares
+from appliance.store.ledger import Ledger
 
 NAME: Final = b".transcribe-id"
 _LIMIT: Final = 256  # bytes; a marker is 36 and a newline
@@ -53,6 +56,21 @@ def rooted(share: str, root: str, expected: str | None) -> Iterator[int]:
                 raise ShareOffline(share=share)
             raise ShareWrongMarker(share=share, root=root)
         yield root_fd
+
+
+def expected(ledger: Ledger, share: Share) -> str | None:
+    """What the marker of an adopted share must say; None where the share needs none."""
+    return shares.get(ledger, share.name).marker if share.require_marker else None
+
+
+def guard(ledger: Ledger, share: Share) -> Callable[[], None]:
+    """A question to ask before each write: is this still the share we mean? Raises as `rooted`."""
+
+    def ask() -> None:
+        with rooted(share.name, share.root, expected(ledger, share)):
+            pass
+
+    return ask
 
 
 def _is_empty(root_fd: int) -> bool:

@@ -245,7 +245,7 @@ class Channel:
             return None
         room = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
         try:
-            frame, rights, flags, _ = self._sock.recvmsg(MAX_FRAME, room, socket.MSG_CMSG_CLOEXEC)
+            frame, rights, flags, _ = self._recvmsg(room)
         except ConnectionError as gone:
             raise Hung from gone
         fds = _descriptors(rights)
@@ -259,6 +259,13 @@ class Channel:
             for fd in fds:
                 os.close(fd)
             raise
+
+    def _recvmsg(self, room: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, object]:
+        try:
+            return self._sock.recvmsg(MAX_FRAME, room, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            # They left without reading our last word. Said once; their own last words follow.
+            return self._sock.recvmsg(MAX_FRAME, room, socket.MSG_CMSG_CLOEXEC)
 
     def _readable(self, timeout: float) -> bool:
         poll = select.poll()

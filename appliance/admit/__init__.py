@@ -121,7 +121,7 @@ def new_correlation() -> str:
 def try_again(ledger: Ledger, note: Published) -> Job | None:
     """Somebody deleted the error file of a failed job: they want it tried again."""
     with ledger.writing():
-        exports.forget(ledger, note.share, note.path)
+        exports.vanished(ledger, note.share, note.path)
         job = jobs.get(ledger, note.job)
         if job is None or job.state not in (State.FAILED, State.DEAD):
             return None

@@ -67,8 +67,8 @@ def error_notes(ledger: Ledger, share: str) -> Iterator[Published]:
         yield _published(row)
 
 
-def forget(ledger: Ledger, share: str, path: bytes) -> None:
-    """The file at this path is gone, or no longer ours."""
+def vanished(ledger: Ledger, share: str, path: bytes) -> None:
+    """Strike out a file that its owner took away."""
     with ledger.writing() as db:
         db.execute("DELETE FROM export WHERE share = ? AND path = ?", [share, path])
 
@@ -86,20 +86,25 @@ def intend(
     suffix: str,
     sha256: str,
     size: int,
+    before: str | None = None,
 ) -> None:
-    """Write down, fenced by the attempt, that we are about to put this content at this path."""
+    """Write down, fenced by the attempt, that we are about to put this content at this path.
+
+    `before` is the sha256 of our own work that lies there now: until the new content
+    has taken its place, either of the two is ours.
+    """
     with ledger.writing() as db:
         jobs.cancel_asked(ledger, job)  # raises Fenced when somebody newer has the job
         db.execute(
-            "INSERT INTO export (share, path, job, epoch, format, suffix, sha256, bytes, state,"
-            " at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?)"
+            "INSERT INTO export (share, path, job, epoch, format, suffix, sha256, before, bytes,"
+            " state, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?)"
             " ON CONFLICT (share, path) DO UPDATE SET job = excluded.job, epoch = excluded.epoch,"
             " format = excluded.format, suffix = excluded.suffix,"
-            " before = iif(state = 'published', sha256, before), sha256 = excluded.sha256,"
-            " bytes = excluded.bytes, state = 'intended', at_ms = excluded.at_ms",
+            " sha256 = excluded.sha256, before = excluded.before, bytes = excluded.bytes,"
+            " state = 'intended', at_ms = excluded.at_ms",
             [
-                *(job.source.share, path, job.id, job.epoch, format_, suffix, sha256, size),
-                ledger.clock().wall_ms,
+                *(job.source.share, path, job.id, job.epoch, format_, suffix),
+                *(sha256, before, size, ledger.clock().wall_ms),
             ],
         )
 
@@ -113,3 +118,10 @@ def published(ledger: Ledger, job: Job, path: bytes) -> None:
             " WHERE share = ? AND path = ? AND job = ?",
             [ledger.clock().wall_ms, job.source.share, path, job.id],
         )
+
+
+def forget(ledger: Ledger, job: Job, path: bytes) -> None:
+    """Strike out, fenced, what we knew of the file at this path: it is gone, or not ours."""
+    with ledger.writing() as db:
+        jobs.cancel_asked(ledger, job)
+        db.execute("DELETE FROM export WHERE share = ? AND path = ?", [job.source.share, path])

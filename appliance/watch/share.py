@@ -9,6 +9,7 @@ Not here: what it does (rounds), what is done when it dies (supervisor).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from appliance.bell import Bell
 from appliance.settings import Settings
 from appliance.store.ledger import Ledger
 from appliance.watch.finds import Ring
@@ -92,7 +94,9 @@ def main(arguments: list[str]) -> None:
         signal.signal(number, stop)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     settings = Settings.model_validate_json(sys.stdin.buffer.read())
-    watch_share(settings, name, stopping=stopping, wake=wake, beat=Pulse(pulse_fd).beat)
+    beat = Pulse(pulse_fd).beat
+    with contextlib.closing(Bell(settings.state_dir)) as bell:
+        watch_share(settings, name, stopping=stopping, wake=wake, beat=beat, ring=bell.ring)
 
 
 if __name__ == "__main__":

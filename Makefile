@@ -1,0 +1,55 @@
+# Every target makes what it needs, a virtual environment included. `make help` lists them.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ONCE   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo check format test lock clean
+
+help:  ## Say what there is
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+# --no-build-isolation: the build backend comes from the lock file as well, hashes and all.
+$(VENV)/installed: pyproject.toml requirements-dev.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+install: $(VENV)/installed  ## Make a virtual environment with the appliance in it
+
+demo: install  ## Watch ./inbox and drop the sample recordings in (ONCE=1: end by itself)
+	$(BIN)/appliance demo $(if $(ONCE),--once)
+
+check: install  ## Format, lint, types, imports
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install  ## Put the code into its form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# What the tests need from Debian; installed when we may, asked for by name when not.
+PROGRAMS := espeak-ng
+.PHONY: programs
+programs:
+	@for program in $(PROGRAMS); do \
+	  command -v $$program >/dev/null && continue; \
+	  if [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends $$program >/dev/null || exit 1; \
+	  else echo "the tests need $$program: apt-get install $$program" >&2; exit 1; fi; \
+	done
+
+test: check programs  ## Everything that proves the product
+	$(BIN)/python -m pytest
+
+lock: install  ## Write the lock files anew (hashes, no addresses)
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+clean:  ## Remove what the targets above made
+	rm -rf $(VENV) .demo inbox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

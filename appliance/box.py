@@ -1,0 +1,51 @@
+"""The box of one process: settings, ledger, owner, bell and nursery, built once and handed down.
+
+The composition root. Nothing below reaches for settings or the ledger by itself.
+
+Not here: what a process does with it (tasks, workloads).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from appliance.daemon import Owner
+from appliance.limits import Limits
+from appliance.nursery import Nursery
+from appliance.settings import Settings
+from appliance.store import schema
+from appliance.store.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Everything a worker works with."""
+
+    settings: Settings
+    ledger: Ledger
+    owner: Owner
+    nursery: Nursery
+    stopping: threading.Event = field(default_factory=threading.Event)  # end in good order
+
+    def spool(self, job_id: int) -> str:
+        """The folder of one job's own copy of its recording."""
+        return self.settings.state("spool", str(job_id))
+
+
+@contextlib.contextmanager
+def open_box(settings: Settings) -> Iterator[Box]:
+    """Build the box of a worker; take it apart again at the end."""
+    schema.prepare(settings.state_dir)
+    os.makedirs(settings.run_dir, mode=0o770, exist_ok=True)
+    os.makedirs(settings.state("spool"), mode=0o770, exist_ok=True)
+    limits = Limits(memory_mb=settings.worker.job_memory_mb)
+    with (
+        Ledger(settings.state_dir) as ledger,
+        Owner(settings.run_dir) as owner,
+        Nursery(limits) as nursery,
+    ):
+        yield Box(settings, ledger, owner, nursery)

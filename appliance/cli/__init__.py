@@ -1,0 +1,61 @@
+"""The command `appliance`: verbs, exit codes, and where errors of a command end.
+
+A verb a file or a family of verbs a file; each is thin: read settings, ask the store,
+ring the bell, print. Exit 0 ok, 1 a job failed, 2 usage, 69 not reachable, 75 try later,
+78 settings.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from appliance import __version__
+from appliance.cli import jobs, models, processes, run, settings, shares
+from appliance.cli.site import Site
+from appliance.errors import (
+    AlreadyRunning,
+    ApplianceError,
+    LedgerBusy,
+    NotReachable,
+    SettingsInvalid,
+    ShareError,
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--settings", "file", metavar="FILE", help="Read this settings file.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+@click.option("--verbose", is_flag=True, help="Say more.")
+@click.version_option(__version__, prog_name="appliance")
+@click.pass_context
+def cli(context: click.Context, file: str | None, *, as_json: bool, verbose: bool) -> None:
+    """Turn recordings in shared folders into transcripts beside them."""
+    context.obj = Site(file, as_json=as_json, verbose=verbose)
+
+
+for group in (run.VERBS, processes.VERBS, jobs.VERBS, shares.VERBS, settings.VERBS, models.VERBS):
+    for verb in group:
+        cli.add_command(verb)
+
+
+def main() -> None:
+    """Run the command; every error of a command ends here."""
+    try:
+        cli()
+    except ApplianceError as error:
+        click.echo(f"{error.code}: {error.sentence}", err=True)
+        click.echo(error.next_step, err=True)
+        sys.exit(_exit_code(error))
+
+
+def _exit_code(error: ApplianceError) -> int:
+    match error:
+        case SettingsInvalid():
+            return 78
+        case NotReachable():
+            return 69
+        case AlreadyRunning() | LedgerBusy() | ShareError():
+            return 75
+    return 1

@@ -1,0 +1,60 @@
+"""Verbs that are a process of the box: watch, worker, engine, reconcile."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Final
+
+import click
+
+from appliance import daemon, recover, tasks
+from appliance.bell import Bell
+from appliance.cli.site import Site, site
+from appliance.store import schema
+from appliance.store.ledger import Ledger
+from appliance.watch import watch as watching
+
+
+@click.command()
+@site
+def worker(of: Site) -> None:
+    """Carry jobs down the line, until TERM."""
+    daemon.log_to_stderr("worker")
+    tasks.work(of.settings())
+
+
+@click.command()
+@site
+def watch(of: Site) -> None:
+    """Find recordings in every share, until TERM."""
+    daemon.log_to_stderr("watch")
+    daemon.ready()
+    watching(of.settings(), alive=lambda: daemon.tell_systemd("WATCHDOG=1"))
+
+
+@click.command()
+@site
+def engine(of: Site) -> None:
+    """Keep the model warm and listen, until TERM."""
+    of.settings()  # a mistake is told here, before the interpreter is replaced
+    command = os.environ.get("APPLIANCE_ENGINE_CMD", "").split()
+    argv = command or [sys.executable, "-m", "appliance.engine"]
+    if of.file:
+        argv.append(of.file)
+    os.execvp(argv[0], argv)  # noqa: S606 - an argument list of our own
+
+
+@click.command()
+@site
+def reconcile(of: Site) -> None:
+    """Look after jobs nobody looks after: dead owners, due retries, lost bells. Once."""
+    settings = of.settings()
+    schema.prepare(settings.state_dir)
+    bell = Bell(settings.state_dir)
+    with Ledger(settings.state_dir) as ledger:
+        recover.reconcile(ledger, settings, ring=bell.ring, pending=bell.unanswered())
+    bell.close()
+
+
+VERBS: Final = (watch, worker, engine, reconcile)

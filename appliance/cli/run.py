@@ -1,0 +1,227 @@
+"""Verbs a newcomer types: up, demo, transcribe."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import types
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from appliance import daemon, errors, supervise
+from appliance.cli.models import SAMPLES, samples
+from appliance.cli.shares import adopt_own
+from appliance.cli.site import Site, site
+from appliance.cli.transcribing import transcribe_files
+from appliance.nouns import display
+from appliance.settings import FORMATS, Settings, load
+from appliance.settings import Share as ShareSettings
+from appliance.states import ENDED, State
+from appliance.store import exports, jobs, schema
+from appliance.store.jobs import Job
+from appliance.store.ledger import Ledger
+
+_DEMO_STATE: Final = ".demo"
+_DEMO_INBOX: Final = "inbox"
+_COLOURS: Final = {"watch": "cyan", "worker": "green", "engine": "magenta", "web": "blue"}
+
+
+def _say(name: str, line: str) -> None:
+    click.echo(click.style(f"{name:>7} | ", fg=_COLOURS.get(name, "white")) + line)
+
+
+def _run(processes: list[supervise.Process]) -> int:
+    supervisor = supervise.Supervisor(processes, _say)
+
+    def stop(_number: int, _frame: types.FrameType | None) -> None:
+        supervisor.stop()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    return supervisor.run()
+
+
+@click.command()
+@site
+def up(of: Site) -> None:
+    """Run the whole appliance in this terminal, until Ctrl-C."""
+    settings = of.settings()
+    schema.prepare(settings.state_dir)
+    with daemon.only_one(settings.state_dir, "up") as alone:
+        if not alone:
+            raise errors.AlreadyRunning(where=settings.state_dir)
+        click.echo(f"the appliance runs on {settings.state_dir}; Ctrl-C stops it")
+        raise SystemExit(_run(supervise.appliance(of.file, {})))
+
+
+# --- demo ---------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End when the samples are done.")
+def demo(*, once: bool) -> None:
+    """Watch ./inbox, drop the bundled samples into it, show what comes back."""
+    file = _demo_settings()
+    settings = load(file)
+    schema.prepare(settings.state_dir)
+    with daemon.only_one(settings.state_dir, "up") as alone:
+        if not alone:
+            raise errors.AlreadyRunning(where=settings.state_dir)
+        with Ledger(settings.state_dir) as ledger:
+            adopt_own(ledger, settings)
+            raise SystemExit(_demo(ledger, settings, file, once=once))
+
+
+def _demo_settings() -> str:
+    """Write ./.demo/appliance.toml for a share ./inbox; one that is there is kept."""
+    os.makedirs(_DEMO_STATE, exist_ok=True)
+    os.makedirs(_DEMO_INBOX, exist_ok=True)
+    file = os.path.join(_DEMO_STATE, "appliance.toml")
+    if not os.path.exists(file):
+        state, inbox = os.path.abspath(_DEMO_STATE), os.path.abspath(_DEMO_INBOX)
+        with open(file, "w", encoding="utf-8") as stream:
+            stream.write(
+                f"[node]\nstate_dir = '{state}'\n\n"
+                f"[[share]]\nname = 'inbox'\nroot = '{inbox}'\nexisting = 'process'\n"
+            )
+    return file
+
+
+def _demo(ledger: Ledger, settings: Settings, file: str, *, once: bool) -> int:
+    inbox = settings.share[0].root
+    click.echo(f"inbox: {inbox}")
+    log = open(settings.state("demo.log"), "a", encoding="utf-8")  # noqa: SIM115 - for all lines
+
+    def note(name: str, line: str) -> None:
+        log.write(f"{name} {line}\n")
+
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stopped.set())
+    with log, supervise.Supervisor(supervise.appliance(file, {}), note) as running:
+        names = _drop_samples(inbox)
+        code = _follow(ledger, settings, names, stopped, running)
+        if not once and not stopped.is_set():
+            click.echo(f"\nDrop a recording of your own into {inbox}. Ctrl-C ends the demo.")
+            _follow_all(ledger, settings, stopped)
+    return running.exit_code or code
+
+
+def _drop_samples(inbox: str) -> list[str]:
+    """Copy the bundled recordings in, as a person would; those that lie there are left alone."""
+    names = [str(one["file"]) for one in samples()]
+    for name in names:
+        target = os.path.join(inbox, name)
+        if not os.path.exists(target):
+            click.echo(f"dropped: {name}")
+            shutil.copyfile(os.path.join(SAMPLES, name), target)
+    return names
+
+
+def _follow(
+    ledger: Ledger,
+    settings: Settings,
+    names: Sequence[str],
+    stopped: threading.Event,
+    running: supervise.Supervisor,
+) -> int:
+    """Show progress until every named recording has ended; 0 when all of them are done."""
+    bars = dict.fromkeys(names, "")
+    until = time.monotonic() + 600
+    while time.monotonic() < until and not stopped.is_set() and not running.exit_code:
+        found = {name: next(jobs.at(ledger, "inbox", os.fsencode(name)), None) for name in names}
+        board = daemon.progress_board(settings.run_dir)
+        for name, job in found.items():
+            line = _line(job, board.get(job.id, {}) if job else {})
+            if line != bars[name]:
+                bars[name] = line
+                click.echo(f"{name}: {line}")
+        ended = [job for job in found.values() if job and job.state in ENDED]
+        if len(ended) == len(names):
+            _show(ledger, settings, ended)
+            return 0 if all(job.state is State.DONE for job in ended) else 1
+        stopped.wait(0.2)
+    if not stopped.is_set():
+        click.echo(f"not done; see {settings.state('demo.log')}", err=True)
+    return 130 if stopped.is_set() else 1
+
+
+def _line(job: Job | None, facts: dict[str, object]) -> str:
+    if job is None:
+        return "waiting until it is complete"
+    if job.code:
+        return f"{job.state}: {errors.named(job.code, job.detail).sentence}"
+    if job.state is State.RUNNING:
+        return f"{facts.get('stage') or job.stage}"
+    return str(job.state)
+
+
+def _show(ledger: Ledger, settings: Settings, ended: Sequence[Job]) -> None:
+    root = settings.share[0].root
+    click.echo("\nTranscripts:")
+    for job in ended:
+        for one in exports.of_job(ledger, job.id):
+            click.echo(f"  {os.path.join(root, display(one.path))}")
+        for notice in job.warnings:
+            caution = errors.WARNINGS[notice.code]
+            click.echo(f"    {caution.code}: {caution.sentence(notice.detail)}")
+
+
+def _follow_all(ledger: Ledger, settings: Settings, stopped: threading.Event) -> None:
+    """Say what becomes of everything else that is dropped."""
+    told: dict[int, str] = {job.id: str(job.state) for job in jobs.listing(ledger)}
+    while not stopped.wait(0.3):
+        board = daemon.progress_board(settings.run_dir)
+        for job in reversed(jobs.listing(ledger, limit=50)):
+            line = _line(job, board.get(job.id, {}))
+            if told.get(job.id) != line and told.get(job.id) != str(job.state):
+                click.echo(f"{display(job.source.path)}: {line}")
+            told[job.id] = line
+
+
+# --- transcribe ---------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@click.option("--language", help="ISO 639-1; without it we listen and find out.")
+@click.option("--model", help="Another model than the default profile's.")
+@click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS))
+@site
+def transcribe(
+    of: Site,
+    files: tuple[str, ...],
+    language: str | None,
+    model: str | None,
+    formats: tuple[str, ...],
+) -> None:
+    """Transcribe FILES now; the transcripts lie beside them."""
+    settings = of.settings()
+    options = settings.options_for(ShareSettings(name="files", root="/"))
+    chosen = {"language": language, "model": model, "formats": formats or None}
+    options = dataclasses.replace(options, **{k: v for k, v in chosen.items() if v is not None})  # type: ignore[arg-type]
+    failed = False
+    rows = []
+    for done in transcribe_files(settings, [os.path.abspath(file) for file in files], options):
+        failed = failed or done.job.state is not State.DONE
+        error = errors.named(done.job.code, done.job.detail) if done.job.code else None
+        rows.append(
+            {
+                "recording": display(done.job.source.name),
+                "state": done.job.state,
+                "exports": ", ".join(display(one.path) for one in done.exports),
+                "sentence": error.sentence if error else None,
+            }
+        )
+    of.table(rows, ("recording", "state", "exports", "sentence"))
+    sys.exit(1 if failed else 0)
+
+
+VERBS: Final = (up, demo, transcribe)

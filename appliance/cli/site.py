@@ -1,0 +1,63 @@
+"""What every verb needs: the settings that were asked for, the ledger, and how to print."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+import click
+
+from appliance import settings
+from appliance.errors import NotReachable
+from appliance.settings import Settings
+from appliance.store import schema
+from appliance.store.ledger import Ledger
+
+
+class Site:
+    """The global options, and what they lead to."""
+
+    def __init__(self, file: str | None, *, as_json: bool, verbose: bool) -> None:
+        self.file = file
+        self.as_json = as_json
+        self.verbose = verbose
+
+    def settings(self) -> Settings:
+        """Read the settings. Raises SettingsInvalid."""
+        return settings.load(self.file)
+
+    @contextlib.contextmanager
+    def ledger(self, *, make: bool = False) -> Iterator[Ledger]:
+        """Open the ledger; raises NotReachable when there is none and none shall be made."""
+        site = self.settings()
+        if make:
+            schema.prepare(site.state_dir)
+        elif not os.path.exists(site.state("ledger.db")):
+            raise NotReachable(what="The ledger", where=site.state_dir)
+        with Ledger(site.state_dir) as ledger:
+            yield ledger
+
+    def table(self, rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
+        """Print rows: JSON for scripts, columns for people."""
+        if self.as_json:
+            click.echo(json.dumps(rows, ensure_ascii=False, indent=2, default=str))
+            return
+        if not rows:
+            click.echo("nothing")
+            return
+        texts = [[_cell(row.get(column)) for column in columns] for row in rows]
+        widths = [
+            max(len(column), *(len(text[n]) for text in texts)) for n, column in enumerate(columns)
+        ]
+        for line in [list(columns), *texts]:
+            click.echo("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+site = click.make_pass_decorator(Site)

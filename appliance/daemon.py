@@ -1,0 +1,164 @@
+"""What every long-lived process of the box has: its log, its readiness, its proof of life.
+
+Not here: what the processes do (watch, tasks, engine, web).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib
+import json
+import logging
+import os
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any, Final, Self
+
+try:
+    systemd: Any = importlib.import_module("systemd.daemon")  # the extra `box`
+except ImportError:
+    systemd = None
+
+_RESERVED: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "process"}
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, process, event, and the fields a caller gave."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record."""
+        line: dict[str, Any] = {
+            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "process": self._process,
+            "event": record.getMessage(),
+        }
+        line |= {key: value for key, value in record.__dict__.items() if key not in _RESERVED}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class Plain(logging.Formatter):
+    """For a person at a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+
+
+def log_to_stderr(process: str, *, level: int = logging.INFO) -> None:
+    """Log to stderr: plain for a terminal, JSON lines for the journal or a file."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Plain() if sys.stderr.isatty() else JsonLines(process))
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("huey").setLevel(logging.WARNING)
+    logging.getLogger("watchdog").setLevel(logging.WARNING)
+
+
+def tell_systemd(message: str) -> None:
+    """Tell systemd something (READY=1, WATCHDOG=1, STATUS=…); elsewhere nothing happens."""
+    if systemd is not None:
+        systemd.notify(message)
+
+
+def ready() -> None:
+    """We serve."""
+    tell_systemd("READY=1")
+
+
+class Owner:
+    """The proof that this process lives: a file under lock, which the kernel frees at any death.
+
+    Beside it lies what its jobs are doing (`<id>.json`), written whole, never synced:
+    it is for the page, and lost with the process.
+    """
+
+    def __init__(self, run_dir: str) -> None:
+        self.id = uuid.uuid4().hex
+        self._folder = os.path.join(run_dir, "owners")
+        os.makedirs(self._folder, mode=0o770, exist_ok=True)
+        self._file = os.path.join(self._folder, self.id)
+        self._fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._progress: dict[int, dict[str, Any]] = {}
+        self._guard = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self._file}.json")
+        os.unlink(self._file)
+        os.close(self._fd)
+
+    def progress(self, job: int, **facts: object) -> None:
+        """Show how far a job is; without facts, take it off the board."""
+        with self._guard:
+            if facts:
+                self._progress[job] = {**self._progress.get(job, {}), **facts}
+            else:
+                self._progress.pop(job, None)
+            text = json.dumps(self._progress)
+            with open(f"{self._file}.json.new", "w", encoding="ascii") as stream:
+                stream.write(text)
+            os.replace(f"{self._file}.json.new", f"{self._file}.json")
+
+
+def alive(run_dir: str, owner: str) -> bool:
+    """Tell whether the process behind an owner id still lives; forget one that does not."""
+    file = os.path.join(run_dir, "owners", owner)
+    try:
+        fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        for left in (file, f"{file}.json", f"{file}.json.new"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(left)
+        return False
+    finally:
+        os.close(fd)
+
+
+def progress_board(run_dir: str) -> dict[int, dict[str, Any]]:
+    """What every running job last said of itself, by job number."""
+    folder = os.path.join(run_dir, "owners")
+    board: dict[int, dict[str, Any]] = {}
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+        if name.endswith(".json"):
+            with (
+                contextlib.suppress(OSError, ValueError),
+                open(os.path.join(folder, name), encoding="ascii") as stream,
+            ):
+                board |= {int(job): facts for job, facts in json.load(stream).items()}
+    return board
+
+
+@contextlib.contextmanager
+def only_one(folder: str, name: str) -> Iterator[bool]:
+    """Hold a lock for as long as a process runs; yields False where somebody else holds it."""
+    os.makedirs(folder, mode=0o770, exist_ok=True)
+    fd = os.open(os.path.join(folder, f"{name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(fd)

@@ -1,0 +1,229 @@
+"""Open a stranger's file: bytes → a container and the one track we listen to, or a named error.
+
+Libav sees a file object over our descriptor and no name, may use no protocol and open no
+second file, and tries only the demuxers of recordings. What it says about itself is
+checked against limits before a single packet is decoded.
+
+Not here: decoding (sound), which track (tracks), what a refused file is (refusals), how far
+to believe a duration (promises).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+import av
+from av.audio.stream import AudioStream
+from av.container.input import InputContainer
+from av.stream import Discard
+
+from appliance.decode import promises, refusals, tracks
+from appliance.decode.promises import Promise
+from appliance.errors import (
+    CodecUnsupported,
+    NoAudioTrack,
+    NodeIO,
+    OverLimit,
+    PlaylistRefused,
+    Protected,
+    SourceEmpty,
+    SourceUnreadable,
+    TooLong,
+)
+from appliance.nouns import Recording
+
+MAX_CHANNELS: Final = 64
+RATES: Final = range(1_000, 768_001)  # Hz
+MAX_STREAMS: Final = 64
+_HEAD: Final = 64 << 10  # bytes of a refused file that tell what it is
+_SLACK: Final = 1.02  # a promise this little above the limit may still decode to less
+_OPEN_SECONDS, _READ_SECONDS = 30.0, 120.0
+
+# What holds a recording. Not here on purpose: whatever names other files (hls, concat, dash,
+# sdp, mpjpeg, image2), devices, raw streams that any noise looks like, text, games.
+_FORMATS: Final = """
+    aa aac aax ac3 aiff amr ape asf au avi caf dsf dss dts dtshd eac3 flac flv gxf iff loas
+    matroska mov mp3 mp4 mpc mpc8 mpeg mpegts mxf nistsphere nut oga ogg oma qcp rm sox spx tak tta
+    truehd voc w64 wav webm wsd wtv wv xwma 3gp m4a
+""".split()  # noqa: SIM905 - a list of words reads better as words
+
+
+class Bytes:
+    """The file as libav may see it: to read and to seek in, nothing else."""
+
+    def __init__(self, fd: int, beat: Callable[[], None]) -> None:
+        self._fd = fd
+        self._at = 0
+        self._beat = beat
+        self.size: Final = os.fstat(fd).st_size
+        self.failure: OSError | None = None
+
+    def read(self, count: int) -> bytes:
+        """Read on. A failing disk is remembered, since libav takes it for a damaged file."""
+        self._beat()
+        try:
+            data = os.pread(self._fd, count, self._at)
+        except OSError as failure:
+            self.failure = failure
+            raise
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go somewhere else."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
+        if base + offset < 0:
+            raise ValueError("before the beginning")
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        """Where we are."""
+        return self._at
+
+    def head(self) -> bytes:
+        """The first bytes, wherever we are."""
+        return os.pread(self._fd, _HEAD, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Media:
+    """An opened file: its container, the track we listen to, and what we know about it."""
+
+    name: str
+    data: Bytes
+    container: InputContainer
+    track: AudioStream
+    recording: Recording
+    promise: Promise | None  # what the file must hold
+
+
+def open_media(data: Bytes, *, name: str, language: str | None, max_seconds: float) -> Media:
+    """Open the file and choose its track. Raises a `source.*` error."""
+    if data.size == 0:
+        raise SourceEmpty(name=name)
+    container, guessed = _container(data, name)
+    track = _track(container, name, language)
+    believed = promises.believed(container, track, guessed=guessed, size=data.size)
+    if believed is not None and believed > max_seconds * _SLACK:
+        raise TooLong(name=name, limit_hours=max_seconds / 3600)
+    recording = _recording(container, track)
+    promise = promises.promise(
+        container, track, guessed=guessed, head=data.head(), start=recording.start
+    )
+    return Media(name, data, container, track, recording, promise)
+
+
+def check_sound(name: str, *, rate: int, channels: int) -> None:
+    """Refuse sound that nobody records; zero means that only decoding will tell."""
+    if channels > MAX_CHANNELS:
+        raise OverLimit(name=name, what="channels", value=channels, limit=MAX_CHANNELS)
+    if rate and rate not in RATES:
+        limit = f"{RATES[-1]}, from {RATES[0]}"
+        raise OverLimit(name=name, what="a sampling rate", value=rate, limit=limit)
+
+
+def _container(data: Bytes, name: str) -> tuple[InputContainer, bool]:
+    heard = _Heard("Estimating duration")
+    logger = logging.getLogger("libav")
+    logger.addHandler(heard)
+    try:
+        container = av.open(
+            data,
+            "r",
+            container_options={
+                "format_whitelist": ",".join(_FORMATS),
+                "protocol_whitelist": "",
+                "enable_drefs": "0",
+            },
+            metadata_errors="replace",
+            buffer_size=64 << 10,
+            timeout=(_OPEN_SECONDS, _READ_SECONDS),
+            io_open=_deny,
+        )
+    except (av.FFmpegError, ValueError, OSError) as why:
+        _refuse(data, name, why)
+    finally:
+        logger.removeHandler(heard)
+    return container, heard.yes
+
+
+class _Heard(logging.Handler):
+    """Libav says only in its log that it guessed a duration."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self._words = words
+        self.yes = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.yes = self.yes or self._words in record.getMessage()
+
+
+def _deny(*_asked: object) -> NoReturn:
+    raise PermissionError("a recording opens no other file")
+
+
+def _refuse(data: Bytes, name: str, why: Exception) -> NoReturn:
+    """Say what a file is that libav did not open."""
+    if data.failure is not None:
+        raise NodeIO(where=name, why=str(data.failure)) from why
+    if refusals.is_playlist(data.head()):
+        raise PlaylistRefused(name=name) from why
+    if isinstance(why, MemoryError):
+        raise why
+    raise SourceUnreadable(name=name) from why
+
+
+def _track(container: InputContainer, name: str, language: str | None) -> AudioStream:
+    streams = container.streams
+    if len(streams) > MAX_STREAMS:
+        raise OverLimit(name=name, what="tracks", value=len(streams), limit=MAX_STREAMS)
+    if not streams.audio:
+        raise NoAudioTrack(name=name)
+    decodable = [track for track in streams.audio if track.codec_context is not None]
+    if not decodable:
+        raise CodecUnsupported(name=name, codec="an unknown codec")
+    track = tracks.choose(decodable, language)
+    context = track.codec_context
+    if refusals.is_protected(context.codec_tag, container.metadata, track.metadata):
+        raise Protected(name=name)
+    check_sound(name, rate=context.sample_rate or 0, channels=context.channels or 0)
+    _look_away(container, track)
+    return track
+
+
+def _look_away(container: InputContainer, track: AudioStream) -> None:
+    """Have the demuxer skip every other track: the pictures of a film are most of its bytes."""
+    for stream in container.streams:
+        if stream.index != track.index:
+            stream.discard = Discard.all
+    track.codec_context.thread_count = 1
+
+
+def _recording(container: InputContainer, track: AudioStream) -> Recording:
+    context = track.codec_context
+    return Recording(
+        container=container.format.name,
+        codec=context.name,
+        tracks=len(container.streams.audio),
+        track=[other.index for other in container.streams.audio].index(track.index),
+        rate=context.sample_rate or 0,
+        channels=context.channels or 0,
+        declared=promises.declared(container, track),
+        start=_start(container, track),
+    )
+
+
+def _start(container: InputContainer, track: AudioStream) -> float:
+    """How much later than the container's zero the track begins; nonsense reads as not at all."""
+    if track.start_time is None or track.time_base is None:
+        return 0.0
+    zero = (container.start_time or 0) / av.time_base
+    late = float(track.start_time * track.time_base) - zero
+    whole = (container.duration or 0) / av.time_base
+    return round(late, 6) if 0.001 < late <= whole else 0.0

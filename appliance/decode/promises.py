@@ -1,0 +1,90 @@
+"""How long a file says it is, and when to believe it.
+
+Not here: how long it turned out to be (sound).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+import av
+from av.audio.stream import AudioStream
+from av.container.input import InputContainer
+
+# Formats that write their duration down; the others' is guessed from the bit rate.
+_WRITTEN_DOWN: Final = frozenset(
+    "aiff ape asf au avi caf dsf flac flv matroska mov mp3 mp4 m4a mxf ogg tta w64 wav webm wv".split()  # noqa: E501, SIM905 - a list of words
+)
+_ROOM: Final = 1.02  # how much more than its bytes can hold a file may promise
+_UNKNOWN: Final = 0x7FFF_0000  # from here on a recorder did not know how long it would run
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Seconds that a file must hold, or something is missing."""
+
+    seconds: float
+    exact: bool  # of our track itself; else of the whole film, which may go on without sound
+
+
+def declared(container: InputContainer, track: AudioStream) -> float | None:
+    """What the file, or a guess from its bit rate, says about its length."""
+    if track.duration is not None and track.time_base is not None:
+        seconds = float(track.duration * track.time_base)
+    elif container.duration is not None:
+        seconds = container.duration / av.time_base
+    else:
+        return None
+    return seconds if seconds > 0 else None
+
+
+def believed(
+    container: InputContainer, track: AudioStream, *, guessed: bool, size: int
+) -> float | None:
+    """The declared seconds if that is no guess and the file has room for them."""
+    seconds = declared(container, track)
+    if guessed or seconds is None or not formats(container) & _WRITTEN_DOWN:
+        return None
+    context = track.codec_context
+    if context.name.startswith("pcm_") and context.bit_rate:
+        room = size * 8 / context.bit_rate
+        return None if seconds > room * _ROOM + 1 else seconds
+    return seconds
+
+
+def promise(
+    container: InputContainer, track: AudioStream, *, guessed: bool, head: bytes, start: float
+) -> Promise | None:
+    """What the file must hold; `start` is how much of a film passes before its sound begins."""
+    if "wav" in formats(container):  # libav takes the end of the file for the end of the sound
+        seconds = riff_seconds(head)
+        return None if seconds is None else Promise(seconds, exact=True)
+    seconds = None if guessed else declared(container, track)
+    if seconds is None or not formats(container) & _WRITTEN_DOWN:
+        return None
+    exact = track.duration is not None
+    return Promise(seconds if exact else seconds - start, exact=exact)
+
+
+def formats(container: InputContainer) -> frozenset[str]:
+    """The container's names: libav calls one format by several."""
+    return frozenset(container.format.name.split(","))
+
+
+def riff_seconds(head: bytes) -> float | None:
+    """How long a WAV's own header says it is; None when its recorder could not know."""
+    at, rate, long_size = 12, 0, None
+    while head[8:12] == b"WAVE" and at + 8 <= len(head):
+        kind, size = struct.unpack_from("<4sI", head, at)
+        body = head[at + 8 : at + 8 + 16]
+        if kind == b"fmt " and len(body) == 16:
+            rate = struct.unpack_from("<I", body, 8)[0]
+        elif kind == b"ds64" and len(body) == 16:
+            long_size = struct.unpack_from("<Q", body, 8)[0]
+        elif kind == b"data":
+            known = long_size or (size if size < _UNKNOWN else 0)
+            return known / rate if known and rate else None
+        at += 8 + size + size % 2
+    return None

@@ -1,0 +1,200 @@
+"""The sound of one track: packets → blocks of 16 kHz mono, and what was wrong with them.
+
+A damaged packet costs itself and nothing after it. Sound whose shape changes on the way
+(two recordings joined into one) goes on in the new shape. Where time stamps say that
+nothing was recorded for a while, or damage took it away, silence takes its place: what is
+said afterwards is said when a player says it.
+
+Not here: opening the file (media), cutting the sound (windows).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.packet import Packet
+
+from appliance.decode.media import Media, check_sound
+from appliance.decode.promises import formats
+from appliance.errors import NoAudioData, NodeIO, SourceUnreadable, TooLong
+from appliance.nouns import SAMPLE_RATE
+
+Block = npt.NDArray[np.int16]
+
+BLOCK: Final = 20 * SAMPLE_RATE  # samples handed on at once
+_DEAF: Final = 64  # read errors in a row that end a file
+_NOISE: Final = 2_000  # damaged packets before the first sound that end a file
+_CLOSE: Final = 2.0  # seconds a promise may be off
+_GAP: Final = 0.25  # seconds of nothing that are worth filling
+_GAP_UNPROVEN: Final = 60.0  # seconds of nothing that we believe where no duration proves them
+# Formats whose packets say when they were recorded; in others the stamps are counted.
+_STAMPED: Final = frozenset({"asf", "flv", "matroska", "mov", "mpegts", "ogg", "webm"})
+
+
+class Sound:
+    """Decodes one track, once. The counts are final when `blocks` has ended."""
+
+    def __init__(self, media: Media, *, max_seconds: float) -> None:
+        self._media = media
+        self._max_seconds = max_seconds
+        self._shape: tuple[str, str, int] | None = None
+        self._resampler: AudioResampler | None = None
+        self._stamps = _Stamps(media)
+        self._lost = 0.0  # seconds of silence where the file should have held sound
+        self.samples = 0
+        self.good = 0  # packets that held sound
+        self.damaged = 0  # packets that could not be decoded
+
+    @property
+    def seconds(self) -> float:
+        """How much has been decoded."""
+        return self.samples / SAMPLE_RATE
+
+    @property
+    def missing(self) -> float:
+        """Seconds the file promised and did not hold."""
+        promise = self._media.promise
+        lost = self._lost
+        if promise is not None:
+            close = _CLOSE if promise.exact else max(_CLOSE, promise.seconds * 0.02)
+            short = promise.seconds - self.seconds
+            lost += short if short > close else 0.0
+        return round(lost, 3)
+
+    def blocks(self) -> Iterator[Block]:
+        """Decode everything. Raises a `source.*` error when there is no sound to be had."""
+        waiting: list[Block] = []
+        length = 0
+        for piece in self._pieces():
+            waiting.append(piece)
+            length += len(piece)
+            if length >= BLOCK:
+                yield np.concatenate(waiting)
+                waiting, length = [], 0
+        if waiting:
+            yield np.concatenate(waiting)
+        self._judge()
+
+    def _pieces(self) -> Iterator[Block]:
+        for packet in self._packets():
+            for frame in self._frames(packet):
+                yield from self._filled(frame)
+                for piece in self._resampled(frame):
+                    yield self._counted(piece)
+        for piece in self._flushed():
+            yield self._counted(piece)
+
+    def _packets(self) -> Iterator[Packet[av.AudioStream]]:
+        """Demux; after an error go on behind it."""
+        deaf = 0
+        while deaf < _DEAF:
+            try:
+                for packet in self._media.container.demux(self._media.track):
+                    deaf = 0
+                    yield packet
+            except av.FFmpegError as why:
+                self._excuse(why)
+                deaf += 1
+            else:
+                return
+
+    def _frames(self, packet: Packet[av.AudioStream]) -> list[AudioFrame]:
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as why:
+            self._excuse(why)
+            return []
+        self.good += bool(frames)
+        return frames
+
+    def _excuse(self, why: av.FFmpegError) -> None:
+        """Count a damaged packet, unless it is the disk or the memory that is to blame."""
+        failure = self._media.data.failure
+        if failure is not None:
+            raise NodeIO(where=self._media.name, why=str(failure)) from why
+        if isinstance(why, MemoryError):
+            raise why
+        self.damaged += 1
+        if self.damaged >= _NOISE and not self.samples:
+            raise SourceUnreadable(name=self._media.name) from why
+
+    def _filled(self, frame: AudioFrame) -> Iterator[Block]:
+        """Stand in for what is missing before `frame`."""
+        gap = self._stamps.gap(frame, self.seconds)
+        if gap and "ogg" in self._media.recording.container:  # pages are never left out, only lost
+            self.damaged += 1
+            self._lost += gap
+        left = int(gap * SAMPLE_RATE)
+        while left:
+            piece = np.zeros(min(left, BLOCK), np.int16)
+            left -= len(piece)
+            yield self._counted(piece)
+
+    def _resampled(self, frame: AudioFrame) -> list[Block]:
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        ended: list[Block] = []
+        if shape != self._shape:
+            check_sound(self._media.name, rate=frame.sample_rate, channels=frame.layout.nb_channels)
+            ended = self._flushed()
+            self._shape = shape
+            self._resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+        frame.pts = None  # times that jump must not move the sound
+        return ended + self._through(frame)
+
+    def _flushed(self) -> list[Block]:
+        return [] if self._resampler is None else self._through(None)
+
+    def _through(self, frame: AudioFrame | None) -> list[Block]:
+        assert self._resampler is not None  # noqa: S101 - both callers have made one
+        try:
+            resampled = self._resampler.resample(frame)
+        except av.FFmpegError as why:
+            self._excuse(why)
+            return []
+        return [np.ravel(each.to_ndarray()).astype(np.int16, copy=False) for each in resampled]
+
+    def _counted(self, piece: Block) -> Block:
+        self.samples += len(piece)
+        if self.seconds > self._max_seconds:
+            raise TooLong(name=self._media.name, limit_hours=self._max_seconds / 3600)
+        return piece
+
+    def _judge(self) -> None:
+        """At the end: was this a recording at all?"""
+        if self.damaged > self.good:
+            raise SourceUnreadable(name=self._media.name)
+        if not self.samples:
+            raise NoAudioData(name=self._media.name)
+
+
+class _Stamps:
+    """When the sound was recorded, by its own account."""
+
+    def __init__(self, media: Media) -> None:
+        container, track = media.container, media.track
+        self._useful = bool(formats(container) & _STAMPED)
+        self._whole = container.duration and container.duration / av.time_base
+        self._zero: float | None = None
+        if track.start_time is not None and track.time_base is not None:
+            self._zero = float(track.start_time * track.time_base)
+
+    def gap(self, frame: AudioFrame, decoded: float) -> float:
+        """Seconds of nothing between the `decoded` sound and `frame`; nonsense reads as none."""
+        if not self._useful or frame.time is None:
+            return 0.0
+        if self._zero is None:
+            self._zero = frame.time - decoded
+        gap = frame.time - self._zero - decoded
+        if -_GAP < gap < _GAP:
+            return 0.0
+        most = self._whole - decoded if self._whole else _GAP_UNPROVEN
+        if gap < 0 or gap > most:
+            self._zero = frame.time - decoded  # the clock was set anew
+            return 0.0
+        return gap

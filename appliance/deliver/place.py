@@ -1,0 +1,162 @@
+"""Put bytes under a name in an open folder: whole or not at all, in nobody's place.
+
+Every function takes the descriptor of a folder and a name in it, follows no link and
+raises plain OSError.
+
+Not here: which name, whose file it is, what an errno means to a person (deliver).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import os
+import stat
+from typing import Final
+
+from appliance import beneath
+
+EMPTY: Final = hashlib.sha256().hexdigest()
+_NOREPLACE: Final = 1
+_MODE: Final = 0o664  # the kernel takes the umask off, or the folder's default ACL
+_CHUNK: Final = 1 << 20
+_NO_FLAG: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+_NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF})
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+# --- looking ------------------------------------------------------------------------------------
+
+
+def size(folder: int, name: bytes) -> int | None:
+    """Bytes of the ordinary file there; None for no file at all, -1 for anything else."""
+    try:
+        seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return seen.st_size if stat.S_ISREG(seen.st_mode) else -1
+
+
+def is_file(folder: int, name: bytes) -> bool:
+    """Tell whether an ordinary file lies there."""
+    return size(folder, name) not in (None, -1)
+
+
+def sha256(folder: int, name: bytes) -> str | None:
+    """Hash the ordinary file there; None where there is none, or none we may read."""
+    try:
+        fd = beneath.open_at(folder, name)
+    except (FileNotFoundError, PermissionError):
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            return None
+        raise
+    with os.fdopen(fd, "rb", buffering=0) as stream:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        digest = hashlib.sha256()
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+
+# --- writing ------------------------------------------------------------------------------------
+
+
+def write(folder: int, name: bytes, content: bytes) -> None:
+    """Write a new file and wait until it is on disk. Raises FileExistsError, takes nothing over."""
+    fd = beneath.open_at(folder, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+    try:
+        _give_to_group_of(folder, fd)
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _give_to_group_of(folder: int, fd: int) -> None:
+    """Who may read the folder may read the export, also where the folder is not setgid."""
+    group = os.fstat(folder).st_gid
+    if os.fstat(fd).st_gid != group:
+        with contextlib.suppress(OSError):  # not a member, or no such thing on this share
+            os.fchown(fd, -1, group)
+
+
+def put(folder: int, temp: bytes, name: bytes, *, over: str | None) -> bool:
+    """Give a finished file its name; False where what lies there is not what we looked at.
+
+    `over` is the sha256 of the file we may replace, None when the name must be free.
+    """
+    if over is None:
+        return _put_where_free(folder, temp, name)
+    if sha256(folder, name) != over:
+        return False
+    os.rename(temp, name, src_dir_fd=folder, dst_dir_fd=folder)
+    return True
+
+
+def _put_where_free(folder: int, temp: bytes, name: bytes) -> bool:
+    """The ladder: rename that refuses to replace, else a hard link, else claim the name first."""
+    try:
+        _rename_where_free(folder, temp, name)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_FLAG:
+            raise
+        return _link_where_free(folder, temp, name)
+    return True
+
+
+def _rename_where_free(folder: int, temp: bytes, name: bytes) -> None:
+    rename = getattr(_libc, "renameat2", None)
+    if rename is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), name)
+    if rename(folder, ctypes.c_char_p(temp), folder, ctypes.c_char_p(name), _NOREPLACE) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), name)
+
+
+def _link_where_free(folder: int, temp: bytes, name: bytes) -> bool:
+    try:
+        os.link(temp, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _claim_where_free(folder, temp, name)
+    os.unlink(temp, dir_fd=folder)
+    return True
+
+
+def _claim_where_free(folder: int, temp: bytes, name: bytes) -> bool:
+    """Take the name with an empty file of ours, then replace that. The last resort."""
+    try:
+        fd = beneath.open_at(folder, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+    except FileExistsError:
+        return False
+    os.close(fd)
+    os.rename(temp, name, src_dir_fd=folder, dst_dir_fd=folder)
+    return True
+
+
+def remove(folder: int, name: bytes) -> None:
+    """Remove a file of ours; it may be gone already."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+
+
+def sync(folder: int) -> None:
+    """Wait until the folder's names are on disk, where the file system knows how to."""
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:  # CIFS and some NFS servers keep no promise here
+            raise

@@ -1,0 +1,156 @@
+"""The engine's door: one connection per attempt of a job, a thread each that only reads.
+
+In: Hello with a ring, then Listen per window. Out: Welcome, then Heard per window and
+task, or Fault. A connection that hangs up has cancelled everything it asked for.
+
+Not here: the order in which windows are heard (batcher).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from typing import Final
+
+import numpy as np
+
+from appliance import wire
+from appliance.engine import model as engine_model
+from appliance.engine.batcher import Batcher, Call, Window
+from appliance.engine.model import Answer, Ask, Model
+from appliance.errors import ApplianceError, EngineVersion
+from appliance.nouns import MEL_FRAMES
+
+log = logging.getLogger("appliance.engine")
+_SEND_PATIENCE_SECONDS: Final = 10
+
+
+class Connection:
+    """One attempt of one job."""
+
+    def __init__(self, sock: socket.socket, batcher: Batcher, *, wanted_gpu: bool) -> None:
+        sock.settimeout(None)
+        self._channel = wire.Channel(sock)
+        self._batcher = batcher
+        self._wanted_gpu = wanted_gpu
+        self._sending = threading.Lock()
+        self._hello: wire.Hello | None = None
+        self._ring: wire.Ring | None = None
+        self._mels = 0
+        self._alive = True
+
+    def serve(self) -> None:
+        """Read frames until the worker hangs up. Runs in a thread of its own."""
+        try:
+            while True:
+                got = self._channel.receive()
+                if got is not None:
+                    self._take(*got)
+        except wire.Hung:
+            pass
+        except ValueError as error:
+            log.warning("hung up on a worker that talks nonsense: %s", error)
+        finally:
+            self._alive = False
+            with self._sending:
+                self._channel.close()
+
+    def _take(self, message: wire.Message, fds: list[int]) -> None:
+        match message:
+            case wire.Hello() if len(fds) == 1 and self._hello is None:
+                self._greet(message, fds[0])
+            case wire.Listen() if self._hello and self._ring and not fds:
+                self._listen(message, self._hello, self._ring)
+            case _:
+                for fd in fds:
+                    os.close(fd)
+                raise ValueError(f"{message.kind} out of turn")
+
+    def _greet(self, hello: wire.Hello, ring_fd: int) -> None:
+        self._ring = wire.Ring(ring_fd, hello.slots)
+        if hello.version != wire.VERSION:
+            self._fault(-1, EngineVersion(theirs=wire.VERSION, ours=hello.version))
+            return
+        self._hello = hello
+        self._batcher.call(Call(hello.model, self._welcome))
+
+    def _welcome(self, model: Model | ApplianceError) -> None:
+        if isinstance(model, ApplianceError):
+            self._fault(-1, model)
+            return
+        self._mels = model.mels
+        self._send(
+            wire.Welcome(
+                version=wire.VERSION,
+                engine=engine_model.NAME,
+                model=model.folder.name,
+                model_sha256=model.folder.sha256,
+                mels=model.mels,
+                multilingual=model.multilingual,
+                device=model.device,
+                compute_type=model.compute_type,
+                fallback=self._wanted_gpu and model.device == "cpu",
+            )
+        )
+
+    def _listen(self, listen: wire.Listen, hello: wire.Hello, ring: wire.Ring) -> None:
+        flat = np.frombuffer(ring.slot(listen.slot), dtype=np.float32)
+        mel = flat[: self._mels * MEL_FRAMES].reshape(self._mels, MEL_FRAMES)
+        ask = Ask(
+            mel=mel,
+            seconds=listen.window.seconds,
+            tasks=listen.tasks,
+            language=listen.language,
+            beam=hello.beam,
+            vocabulary=hello.vocabulary,
+            initial_prompt=hello.initial_prompt,
+        )
+        index = listen.window.index
+
+        def reply(answers: list[Answer] | ApplianceError) -> None:
+            self._reply(index, answers)
+
+        self._batcher.put(Window(hello.model, ask, reply, lambda: self._alive))
+
+    def _reply(self, index: int, answers: list[Answer] | ApplianceError) -> None:
+        if isinstance(answers, ApplianceError):
+            self._fault(index, answers)
+            return
+        for answer in answers:
+            self._send(
+                wire.Heard(
+                    index=index,
+                    task=answer.task,
+                    language=answer.language,
+                    probability=answer.probability,
+                    segments=answer.segments,
+                )
+            )
+
+    def _fault(self, index: int, error: ApplianceError) -> None:
+        self._send(wire.Fault(index, error.code, dict(error.detail)))
+
+    def _send(self, message: wire.Message) -> None:
+        """Answer, from the batcher's thread; a worker that does not read is as good as gone."""
+        with self._sending:
+            if not self._alive:
+                return
+            try:
+                self._channel.send(message)
+            except (wire.Hung, TimeoutError, BlockingIOError):
+                self._alive = False
+
+
+def accept(door: socket.socket, batcher: Batcher, *, wanted_gpu: bool) -> None:
+    """Let workers in until the door is closed."""
+    while True:
+        try:
+            sock, _ = door.accept()
+        except OSError:
+            return
+        patience = _SEND_PATIENCE_SECONDS.to_bytes(8, "little") + bytes(8)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+        connection = Connection(sock, batcher, wanted_gpu=wanted_gpu)
+        threading.Thread(target=connection.serve, name="connection", daemon=True).start()

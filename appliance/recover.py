@@ -1,0 +1,86 @@
+"""Look after jobs that nobody else looks after: dead owners, due retries, open gates, lost bells.
+
+Asked every few seconds by the worker, once a minute by a timer, and any number of times
+by anybody: it does only what the rows say is due.
+
+Not here: doing a job (workloads), closing a gate (store.jobs.end).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from appliance import daemon
+from appliance.errors import Fenced, WorkerDied
+from appliance.health.gates import is_well
+from appliance.settings import Settings
+from appliance.states import State, after
+from appliance.store import gates, jobs, overdue
+from appliance.store.jobs import Job
+from appliance.store.ledger import Ledger
+
+log = logging.getLogger("appliance.recover")
+HINTS: Final = 64  # rings in the queue at most; the ledger is the queue
+_RING_AGAIN_SECONDS: Final = 60.0
+_WHO: Final = "recover"
+
+
+class Ring(Protocol):
+    """The bell (tasks.Bell.ring)."""
+
+    def __call__(self, job_id: int, /) -> None: ...
+
+
+def reconcile(ledger: Ledger, settings: Settings, *, ring: Ring, pending: int) -> None:
+    """One round. `pending` rings lie unanswered in the queue."""
+    _bury_the_dead(ledger, settings.run_dir)
+    _wake(ledger, overdue.due(ledger, ledger.clock()))
+    _try_gates(ledger, settings)
+    _wake(ledger, overdue.behind_open_gates(ledger))
+    overdue.forgive_losses(ledger, before_ms=ledger.clock().wall_ms - 3_600_000)
+    _ring_again(ledger, ring, room=HINTS - pending)
+
+
+def _bury_the_dead(ledger: Ledger, run_dir: str) -> None:
+    """Take jobs back from workers that died; an owner that lives is never doubted."""
+    boot_id = ledger.clock().boot_id
+    for job in overdue.running(ledger):
+        if job.boot_id == boot_id and job.owner and daemon.alive(run_dir, job.owner):
+            continue
+        error = WorkerDied()
+        verdict = after(error, spent=job.spent(error.budget), jitter=random.uniform)
+        log.warning("its worker died", extra=_facts(job))
+        with contextlib.suppress(Fenced):
+            jobs.end(ledger, job, verdict, error, who=_WHO)
+
+
+def _wake(ledger: Ledger, sleeping: list[Job]) -> None:
+    for job in sleeping:
+        with contextlib.suppress(Fenced):
+            jobs.move(ledger, job, State.QUEUED, who=_WHO)
+
+
+def _try_gates(ledger: Ledger, settings: Settings) -> None:
+    now = ledger.clock().wall_ms
+    for gate in list(gates.closed(ledger)):
+        if is_well(gate.name, settings, closed_for=(now - gate.since_ms) / 1000):
+            log.info("gate open again", extra={"gate": gate.name})
+            gates.open_again(ledger, gate.name)
+
+
+def _ring_again(ledger: Ledger, ring: Callable[[int], None], *, room: int) -> None:
+    if room <= 0:
+        return
+    unheard = overdue.unheard(ledger, ledger.clock(), older_than=_RING_AGAIN_SECONDS, limit=room)
+    for job_id in unheard:
+        ring(job_id)
+    if unheard:
+        overdue.rung(ledger, unheard)
+
+
+def _facts(job: Job) -> dict[str, object]:
+    return {"job": job.id, "attempt": job.attempt, "correlation": job.correlation}

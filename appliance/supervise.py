@@ -1,0 +1,157 @@
+"""The appliance on a laptop: every process in one terminal, restarted when it dies.
+
+What systemd does on the box, in the foreground: a prefix per process, restart with
+back-off, TERM, then 55 seconds, then KILL.
+
+Not here: what the processes do; which ones there are is `PROCESSES` and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import IO, Final, Self
+
+STOP_SECONDS: Final = 55.0
+_BACKOFF_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_STEADY_SECONDS: Final = 60.0  # a process that lived this long starts again without delay
+_SETTINGS_WRONG: Final = 78  # restarting does not help
+
+Say = Callable[[str, str], None]
+
+
+class Process:
+    """One process of the appliance, started again and again."""
+
+    def __init__(self, name: str, argv: list[str], environment: Mapping[str, str]) -> None:
+        self.name = name
+        self._argv = argv
+        self._environment = dict(environment)
+        self._deaths = 0
+        self._begun = 0.0
+        self._again_at = 0.0
+        self.popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> IO[bytes]:
+        """Start it and hand out what it prints."""
+        self._begun = time.monotonic()
+        self.popen = subprocess.Popen(
+            self._argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **self._environment, "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,  # Ctrl-C is for the supervisor alone
+        )
+        if self.popen.stdout is None:
+            raise RuntimeError("no pipe")
+        return self.popen.stdout
+
+    def died(self) -> float:
+        """Note a death and say in how many seconds it may start again."""
+        steady = time.monotonic() - self._begun > _STEADY_SECONDS
+        self._deaths = 0 if steady else self._deaths + 1
+        pause = _BACKOFF_SECONDS[min(self._deaths, len(_BACKOFF_SECONDS) - 1)]
+        self._again_at = time.monotonic() + pause
+        return pause
+
+    @property
+    def is_due(self) -> bool:
+        """Dead, and rested."""
+        return self.popen is None and time.monotonic() >= self._again_at
+
+
+class Supervisor:
+    """Runs a set of processes until told to stop."""
+
+    def __init__(self, processes: list[Process], say: Say) -> None:
+        """`say(name, line)` gets every line any of them prints."""
+        self._processes = processes
+        self._say = say
+        self._selector = selectors.DefaultSelector()
+        self._stop = threading.Event()
+        self.exit_code = 0
+
+    def stop(self) -> None:
+        """Ask `run` to end; safe from a signal's way or another thread."""
+        self._stop.set()
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self.run, name="supervisor")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
+        self._thread.join()
+
+    def run(self) -> int:
+        """Keep everything running until stopped; 0, or 78 where the settings are wrong."""
+        while not self._stop.is_set():
+            for process in self._processes:
+                if process.is_due:
+                    self._selector.register(process.start(), selectors.EVENT_READ, process)
+            self._listen(0.2)
+            for process in self._processes:
+                self._reap(process)
+        self._end_all()
+        return self.exit_code
+
+    def _listen(self, seconds: float) -> None:
+        for key, _ in self._selector.select(seconds):
+            line = key.fileobj.readline()  # type: ignore[union-attr]
+            if line:
+                self._say(key.data.name, line.decode("utf-8", "replace").rstrip("\n"))
+            else:
+                self._selector.unregister(key.fileobj)
+                key.fileobj.close()  # type: ignore[union-attr]
+
+    def _reap(self, process: Process) -> None:
+        if process.popen is None or process.popen.poll() is None:
+            return
+        code = process.popen.returncode
+        process.popen = None
+        if code == _SETTINGS_WRONG:
+            self.exit_code = code
+            self._stop.set()
+        elif not self._stop.is_set():
+            self._say(process.name, f"ended ({code}); again in {process.died():g} s")
+
+    def _end_all(self) -> None:
+        """TERM, patience, KILL; what they still print is shown."""
+        until = time.monotonic() + STOP_SECONDS
+        self._signal(signal.SIGTERM)
+        while any(p.popen for p in self._processes) and time.monotonic() < until:
+            self._listen(0.1)
+            for process in self._processes:
+                self._reap(process)
+        self._signal(signal.SIGKILL)
+        for process in self._processes:
+            if process.popen is not None:
+                process.popen.wait()
+        for key in list(self._selector.get_map().values()):
+            key.fileobj.close()  # type: ignore[union-attr]
+        self._selector.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._processes:
+            if process.popen is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.popen.pid, number)
+
+
+PROCESSES: Final = ("engine", "worker", "watch")
+
+
+def appliance(settings_file: str | None, environment: Mapping[str, str]) -> list[Process]:
+    """Every process of the appliance, as `appliance up` runs them."""
+    flags = ["--settings", settings_file] if settings_file else []
+    command = [sys.executable, "-m", "appliance", *flags]
+    return [Process(name, [*command, name], environment) for name in PROCESSES]

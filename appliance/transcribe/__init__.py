@@ -1,0 +1,96 @@
+"""Windows to a transcript: one attempt with a staged recording.
+
+In: our own copy of a recording, what was asked for, a warmed-up decode child. Out: a
+Transcript per task, or a named error. `relay` carries frames between child and engine,
+`assemble` puts what was heard back onto the recording's time line and judges it.
+
+Not here: recording the transcript (store), the model (engine), the file (decode).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from appliance import __version__
+from appliance.nouns import Options, Provenance, Source, Staged, Transcript, display
+from appliance.nursery import Nursery
+from appliance.transcribe.assemble import assemble
+from appliance.transcribe.relay import Outcome, Relay, Terms
+from appliance.values import to_plain
+
+Progress = Callable[[float, float | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything one attempt needs to know."""
+
+    source: Source
+    staged: Staged
+    options: Options
+    correlation: str
+    max_seconds: float  # of decoded sound
+    timeout_factor: float  # times the recording's length, at least ten minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one attempt brought."""
+
+    transcripts: tuple[Transcript, ...]
+    duration: float
+    rss_peak: int | None  # bytes, of the decode child
+
+
+def transcribe(
+    request: Request,
+    *,
+    engine_socket: str,
+    nursery: Nursery,
+    progress: Progress,
+    stop: Callable[[], None],
+) -> Result:
+    """Transcribe one staged recording. Raises ApplianceError.
+
+    `progress(done, total)` in seconds; total is None while the file promises nothing.
+    `stop()` is called about once a second and raises to end the attempt (Cancelled,
+    Interrupted, Fenced).
+    """
+    name = display(request.source.name)
+    terms = Terms(
+        name=name,
+        job=request.correlation,
+        options=request.options,
+        max_seconds=request.max_seconds,
+        timeout_factor=request.timeout_factor,
+    )
+    source_fd = os.open(request.staged.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        with nursery.take() as child, Relay(terms, child, engine_socket) as relay:
+            outcome = relay.run(source_fd, progress=progress, stop=stop)
+            rss_peak = child.rss_peak()
+    finally:
+        os.close(source_fd)
+    provenance = _provenance(request, outcome, name)
+    transcripts = tuple(assemble(outcome, task, provenance) for task in request.options.tasks)
+    return Result(transcripts, outcome.ended.seconds, rss_peak)
+
+
+def _provenance(request: Request, outcome: Outcome, name: str) -> Provenance:
+    engine = outcome.welcome
+    return Provenance(
+        appliance=__version__,
+        engine=engine.engine,
+        model=engine.model,
+        model_sha256=engine.model_sha256,
+        device=engine.device,
+        compute_type=engine.compute_type,
+        options=to_plain(request.options),
+        source_name=name,
+        source_sha256=request.staged.sha256,
+        source_size=request.source.size,
+        source_mtime_ns=request.source.mtime_ns,
+        correlation=request.correlation,
+    )

@@ -1,0 +1,14 @@
+"""The kinds of job, and their table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from appliance.box import Box
+from appliance.store.jobs import Job
+from appliance.workloads.transcription import transcription
+
+WORKLOADS: Final[Mapping[str, Callable[[Job, Box], None]]] = {
+    "transcription": transcription,
+}

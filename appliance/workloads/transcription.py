@@ -1,0 +1,151 @@
+"""The line, top to bottom: a recording that stopped changing becomes text beside it.
+
+    stage → transcribe (or find again) → record → render → deliver → report
+
+The first file to read. A stage takes a value and returns a value; each is entered in the
+job's row. What is recorded is never computed twice: a job that comes back after its
+transcript was recorded goes straight to delivering.
+
+Not here: how any stage does it (its own module), how errors end (tasks).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+from appliance import export, marker, report, stage, weights
+from appliance.box import Box
+from appliance.deliver import deliver
+from appliance.errors import Cancelled, Interrupted, ShareOffline
+from appliance.nouns import Notice, Provenance, Staged, Transcript, display
+from appliance.settings import GB, Share
+from appliance.states import Stage
+from appliance.store import jobs, transcripts
+from appliance.store.jobs import Job
+from appliance.transcribe import Request, transcribe
+
+_GRACE_SECONDS = 10.0  # a job may go on for this long when the worker is told to stop
+
+
+def transcription(job: Job, box: Box) -> None:
+    """Do the whole line for a claimed job. Raises ApplianceError."""
+    share = box.settings.share_named(job.source.share)
+    if share is None:
+        raise ShareOffline(share=job.source.share)
+    try:
+        recorded, rss_peak = _recorded(job, share, box)
+        box.owner.progress(job.id, stage=Stage.DELIVER)
+        job = jobs.enter(box.ledger, job, Stage.DELIVER, duration=recorded[0].duration)
+        exports = [one for each in recorded for one in export.render_all(each, job.options)]
+        guard = marker.guard(box.ledger, share)
+        deliver(box.ledger, share.root, job, exports, guard=guard)
+        report.report(box.ledger, share, job, guard=guard)
+        jobs.finish(box.ledger, job, _warnings(recorded), rss_peak=rss_peak)
+    finally:
+        stage.free(box.settings.state("spool"), job.id)
+
+
+def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...], int | None]:
+    """The job's transcripts as they stand in the ledger; what is missing is made and recorded."""
+    there = _in_the_ledger(job, box)
+    if there is not None:
+        return there, None
+    box.owner.progress(job.id, stage=Stage.STAGE)
+    staged = stage.stage(
+        share.root,
+        job.source,
+        box.settings.state("spool"),
+        job=job.id,
+        spool_bytes=int(box.settings.node.spool_gb * GB),
+        keep_free_bytes=int(box.settings.disk.stop_below_gb * GB),
+        max_bytes=share.max_bytes,
+        marker_id=marker.expected(box.ledger, share),
+    )
+    job = jobs.enter(box.ledger, job, Stage.TRANSCRIBE, sha256=staged.sha256)
+    model = weights.find(job.options.model, box.settings.model_dir)
+    asked = transcripts.asked(job.options, model.sha256)
+    rss_peak = None
+    made = _found_again(job, staged, asked, box)
+    if made is None:
+        made, rss_peak = _made(job, share, staged, box)
+    job = jobs.enter(box.ledger, job, Stage.RECORD)
+    for transcript in made:
+        transcripts.record(box.ledger, job, transcript, asked_sha256=asked)
+    return _in_the_ledger(job, box) or made, rss_peak
+
+
+def _in_the_ledger(job: Job, box: Box) -> tuple[Transcript, ...] | None:
+    found = [transcripts.get(box.ledger, job, task) for task in job.options.tasks]
+    return None if None in found else tuple(one for one in found if one is not None)
+
+
+def _found_again(job: Job, staged: Staged, asked: str, box: Box) -> tuple[Transcript, ...] | None:
+    """The same content, asked for in the same way, was transcribed before: 0 seconds of engine."""
+    found = []
+    for task in job.options.tasks:
+        same = transcripts.same(
+            box.ledger, source_sha256=staged.sha256, asked_sha256=asked, task=task
+        )
+        if same is None:
+            return None
+        found.append(dataclasses.replace(same, provenance=_ours(same.provenance, job)))
+    return tuple(found)
+
+
+def _ours(provenance: Provenance, job: Job) -> Provenance:
+    """The provenance of a reused transcript names this recording, not its twin."""
+    return dataclasses.replace(
+        provenance,
+        source_name=display(job.source.name),
+        source_mtime_ns=job.source.mtime_ns,
+        correlation=job.correlation,
+    )
+
+
+def _made(
+    job: Job, share: Share, staged: Staged, box: Box
+) -> tuple[tuple[Transcript, ...], int | None]:
+    box.owner.progress(job.id, stage=Stage.TRANSCRIBE, began=time.time())
+    request = Request(
+        source=job.source,
+        staged=staged,
+        options=job.options,
+        correlation=job.correlation,
+        max_seconds=share.max_hours * 3600,
+        timeout_factor=box.settings.worker.job_timeout_factor,
+    )
+    result = transcribe(
+        request,
+        engine_socket=box.settings.engine_socket,
+        nursery=box.nursery,
+        progress=lambda done, total: box.owner.progress(job.id, done=done, total=total),
+        stop=_stopper(job, box),
+    )
+    return result.transcripts, result.rss_peak
+
+
+def _stopper(job: Job, box: Box) -> Callable[[], None]:
+    """What the relay asks every second: is this job still wanted, and still ours?"""
+    patience = _GRACE_SECONDS
+
+    def stop() -> None:
+        nonlocal patience
+        if jobs.cancel_asked(box.ledger, job):
+            raise Cancelled
+        if box.stopping.is_set():
+            patience -= 1.0
+            if patience < 0:
+                raise Interrupted
+
+    return stop
+
+
+def _warnings(recorded: tuple[Transcript, ...]) -> list[Notice]:
+    """Each warning once, whichever transcript it stands on."""
+    seen: dict[str, Notice] = {}
+    for transcript in recorded:
+        for notice in transcript.warnings:
+            seen.setdefault(notice.code, notice)
+    return list(seen.values())
