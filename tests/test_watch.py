@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from watched import PATIENCE, Watched, settings_for
 
 from appliance.errors import AlreadyRunning, NoAudioTrack, ShareFull
 from appliance.nouns import Source
@@ -26,6 +25,7 @@ from appliance.watch.mounts import Mount, misplaced, mount_of
 from appliance.watch.probe import writable
 from appliance.watch.scan import Piece, Scanner
 from appliance.watch.supervisor import Child
+from tests.watched import PATIENCE, Watched, settings_for
 
 
 @pytest.fixture
