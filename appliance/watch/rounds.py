@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance import admit
-from appliance.errors import ShareError, ShareOffline, ShareWrongMarker
+from appliance.errors import ApplianceError, ShareError, ShareOffline, ShareWrongMarker
 from appliance.settings import Settings, Share
 from appliance.store import gates, shares
 from appliance.store.ledger import Ledger
@@ -186,25 +186,21 @@ class Rounds:
         if told != self._told:
             log.info("share %s: %s%s", name, state, f" ({why})" if why else "")
             shares.seen(self._ledger, name, state=state, why=why, method=told[2])
-        if found.error is None:
-            self._open_gate(now)
-        elif told != self._told:
-            gates.close(self._ledger, found.error)
         self._told = told
+        gate = gates.named(self._ledger, f"share:{name}")
+        if found.error is not None and (gate is None or gate.error.code != found.error.code):
+            gates.close(self._ledger, found.error)
+        elif found.error is None and gate is not None and self._is_over(gate.error, now):
+            gates.open_again(self._ledger, gate.name)
 
-    def _open_gate(self, now: float) -> None:
-        """Open the share's gate if what closed it is over. Others close it too (deliver)."""
-        name = f"share:{self._share.name}"
-        closed = next((gate for gate in gates.closed(self._ledger) if gate.name == name), None)
-        if closed is None:
-            return
-        if not isinstance(closed.error, ShareOffline | ShareWrongMarker):
-            if now < self._probe_due:
-                return
-            self._probe_due = now + PROBE_SECONDS
-            if not writable(self._share.root):
-                return
-        gates.open_again(self._ledger, name)
+    def _is_over(self, error: ApplianceError, now: float) -> bool:
+        """Whether what closed the gate of a share that is online is over. Others close it too."""
+        if isinstance(error, ShareOffline | ShareWrongMarker):
+            return True
+        if now < self._probe_due:
+            return False
+        self._probe_due = now + PROBE_SECONDS
+        return writable(self._share.root)
 
     # --- events ---------------------------------------------------------------------------------
 
