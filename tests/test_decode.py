@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faster_whisper.audio import decode_audio
-from media import files, sounds, worker
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from appliance import windows, wire
 from appliance.limits import Limits
 from appliance.nouns import SAMPLE_RATE
+from tests.media import files, sounds, worker
 
 TALK_SECONDS = 40.0
 HOUR = 3_600.0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.daemon import progress_board
 from appliance.states import State
 from appliance.store import events, jobs
 from tests.line import sounds
@@ -26,12 +27,11 @@ def own(tmp_path: Path) -> Iterator[Running]:
 
 def in_the_middle(box: Running, path: bytes) -> None:
     """Wait until the recording is being transcribed and something of it is done."""
-    from appliance.daemon import progress_board
 
     def half_done() -> bool:
         job = box.job(path)
         facts = progress_board(box.settings.run_dir).get(job.id, {}) if job else {}
-        return facts.get("done", 0) > 20
+        return bool(facts.get("done", 0) > 20)
 
     box.until(half_done, "in the middle")
 
