@@ -16,7 +16,7 @@ from tests.line import sounds
 from tests.line.running import FORMATS, Running
 
 pytestmark = pytest.mark.line
-MINUTES = 15  # of recording: long enough to be caught in the middle
+MINUTES = 12  # of recording: long enough to be caught in the middle
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_killed_process_costs_the_job_nothing(own: Running, victim: str) -> No
 
 
 def test_a_worker_that_is_stopped_hands_its_job_back(own: Running) -> None:
-    sounds.write(own.path("talk.wav"), sounds.long(60 * MINUTES * 3))
+    sounds.write(own.path("talk.wav"), sounds.long(60 * MINUTES * 2))
     in_the_middle(own, b"talk.wav")
     own.kill("worker", signal.SIGTERM)
     job = own.ended(b"talk.wav", seconds=180)
@@ -64,7 +64,7 @@ def test_a_worker_that_is_stopped_hands_its_job_back(own: Running) -> None:
 
 
 def test_a_cancelled_job_stops_soon_and_leaves_nothing(own: Running) -> None:
-    sounds.write(own.path("talk.wav"), sounds.long(60 * MINUTES * 3))
+    sounds.write(own.path("talk.wav"), sounds.long(60 * MINUTES * 2))
     in_the_middle(own, b"talk.wav")
     job = own.job(b"talk.wav")
     assert job is not None

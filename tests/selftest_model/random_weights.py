@@ -20,6 +20,7 @@ import torch
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from tests.selftest_model.export import convert, save
+from tests.selftest_model.layout import number
 from tests.selftest_model.tokenizer_file import build
 
 
