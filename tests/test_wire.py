@@ -48,6 +48,19 @@ def test_silence_is_none_and_an_end_is_hung(ends: tuple[wire.Channel, socket.soc
         ours.send(wire.Free(1))
 
 
+def test_last_words_arrive_although_ours_were_never_read(
+    ends: tuple[wire.Channel, socket.socket],
+) -> None:
+    ours, theirs = ends
+    last = wire.Ended(seconds=1.0, speech=1.0, windows=1, damaged=0, missing=0.0)
+    ours.send(wire.Free(0))
+    with wire.Channel(theirs) as other:
+        other.send(last)
+    assert ours.receive(1) == (last, [])
+    with pytest.raises(wire.Hung):
+        ours.receive(1)
+
+
 @pytest.mark.parametrize(
     "frame",
     [
