@@ -175,6 +175,13 @@ def test_a_restart_brings_nothing_twice_and_forgets_nothing(watched: Watched) ->
     assert len(watched.rung) == 2
 
 
+def test_a_share_whose_root_is_a_link_is_heard_all_the_same(watched: Watched) -> None:
+    watched.root.rename(watched.folder / "elsewhere")
+    watched.root.symlink_to("elsewhere")
+    ready(watched).drop("talk.wav")
+    watched.until(lambda: watched.queued("talk.wav"))
+
+
 # --- what is not ours ---------------------------------------------------------------------------
 
 
@@ -252,7 +259,8 @@ def test_many_old_files_wait_for_a_person(tmp_path: Path, existing: str, becomes
     box.drop("new.wav")
     box.until(lambda: len(box.jobs) == becomes)
     box.look_again()
-    assert len(box.rung) == becomes
+    assert len(box.jobs) == becomes
+    assert len(box.rung) <= 64 * 3
     box.close()
 
 
@@ -462,6 +470,7 @@ box.close()
     ("limit", "value", "method"),
     [
         ("max_inotify_watches", 50, "scan (too few watches for events)"),
+        ("max_inotify_watches", 0, "scan"),
         ("max_inotify_instances", 0, "scan"),
     ],
 )

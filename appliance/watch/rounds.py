@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance import admit
+from appliance.admit import rules
 from appliance.errors import ApplianceError, ShareError, ShareOffline, ShareWrongMarker
 from appliance.settings import Settings, Share
 from appliance.store import gates, shares
@@ -83,6 +84,7 @@ class Rounds:
         self._check_due = self._changes_due = self._full_due = self._probe_due = (
             self._listen_due
         ) = 0.0
+        self._took = 0.0  # seconds of the last full scan
         self._suspect: str | None = None
 
     def step(self, now: float) -> float:
@@ -262,8 +264,10 @@ class Rounds:
         if path.rpartition(b"/")[2] == LEAVE_ALONE:
             self._subtrees.append(path.rpartition(b"/")[0])
         elif What.FOLDER in what:
-            if What.DELETED in what:
-                self._full_due = min(self._full_due, now + CHECK_SECONDS)  # what lay in it
+            if rules.of_tree(path):
+                return
+            if What.DELETED in what:  # what lay in it is named by a full scan
+                self._full_due = min(self._full_due, now + max(CHECK_SECONDS, 20 * self._took))
             if what & (What.CREATED | What.CLOSED):
                 self._subtrees.append(path)
         else:
@@ -317,8 +321,9 @@ class Rounds:
 
     def _finish(self, finds: Finds, scan: _Scan, now: float) -> None:
         """A full scan is over: if the share is still the same, what it did not meet is gone."""
-        took = now - scan.began
-        self._full_due = now + (FULL_SECONDS if self._local else max(NETWORK_SECONDS, 20 * took))
+        self._took = now - scan.began
+        often = max(NETWORK_SECONDS, 20 * self._took)
+        self._full_due = now + (FULL_SECONDS if self._local else often)
         self._changes_due = now + self._changes_pause if self._local else self._full_due
         if self._hard_of_hearing and now >= self._listen_due:
             self._listen_anew(now)
