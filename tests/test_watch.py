@@ -175,6 +175,13 @@ def test_a_restart_brings_nothing_twice_and_forgets_nothing(watched: Watched) ->
     assert len(watched.rung) == 2
 
 
+def test_a_share_whose_root_is_a_link_is_heard_all_the_same(watched: Watched) -> None:
+    watched.root.rename(watched.folder / "elsewhere")
+    watched.root.symlink_to("elsewhere")
+    ready(watched).drop("talk.wav")
+    watched.until(lambda: watched.queued("talk.wav"))
+
+
 # --- what is not ours ---------------------------------------------------------------------------
 
 
@@ -252,7 +259,8 @@ def test_many_old_files_wait_for_a_person(tmp_path: Path, existing: str, becomes
     box.drop("new.wav")
     box.until(lambda: len(box.jobs) == becomes)
     box.look_again()
-    assert len(box.rung) == becomes
+    assert len(box.jobs) == becomes
+    assert len(box.rung) <= 64 * 3
     box.close()
 
 
@@ -436,6 +444,51 @@ def test_a_file_that_changed_while_we_copied_it_settles_again(watched: Watched) 
     watched.skip(6)
     watched.until(lambda: watched.queued("talk.wav"))
     assert watched.rung == [job.id, job.id]
+
+
+# --- events that cannot be had ------------------------------------------------------------------
+
+FEW_WATCHES = """
+import pathlib, sys
+from tests.watched import Watched, settings_for
+folder = pathlib.Path(sys.argv[1])
+box = Watched(folder, settings_for(folder))
+box.adopt()
+for n in range(100):
+    (box.root / f"{n}").mkdir()
+box.until(lambda: box.row.scanned_ms is not None)
+for n in range(100):
+    box.drop(f"{n}/talk.wav")
+box.skip(11)
+box.until(lambda: len(box.jobs) == 100)
+print(box.row.method)
+box.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "method"),
+    [
+        ("max_inotify_watches", 50, "scan (too few watches for events)"),
+        ("max_inotify_watches", 0, "scan"),
+        ("max_inotify_instances", 0, "scan"),
+    ],
+)
+def test_a_limit_of_the_kernel_makes_us_scan_and_is_said(
+    tmp_path: Path, limit: str, value: int, method: str
+) -> None:
+    limited = f'echo {value} > /proc/sys/user/{limit} && exec "$@"'
+    command = ["unshare", "-Ur", "sh", "-c", limited, "sh"]
+    if subprocess.run([*command, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no user namespace of our own to be had here")
+    found = subprocess.run(
+        [*command, sys.executable, "-c", FEW_WATCHES, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert found.stdout.strip() == method
 
 
 # --- parts --------------------------------------------------------------------------------------

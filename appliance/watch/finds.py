@@ -30,6 +30,7 @@ from appliance.watch.scan import LEAVE_ALONE, Entry
 
 Ring = Callable[[int], None]
 _BATCH: Final = 1_000  # rows a transaction
+_RINGS: Final = 64  # a batch; whoever recovers lost bells rings for the rest in good time
 _MANY: Final = 20  # files that may vanish at once before we ask for a second look
 _NEWS_SECONDS: Final = 0.5  # how often at most the waiting files are written down
 
@@ -171,7 +172,7 @@ class Finds:
                 if job is not None:
                     born.append(job.id)
         self._write_down(())
-        for job_id in born:
+        for job_id in born[:_RINGS]:
             self._ring(job_id)
 
     def _forget_signature(self, path: bytes) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance import admit
+from appliance.admit import rules
 from appliance.errors import ApplianceError, ShareError, ShareOffline, ShareWrongMarker
 from appliance.settings import Settings, Share
 from appliance.store import gates, shares
@@ -80,7 +81,10 @@ class Rounds:
         self._scanner = Scanner(share.root)
         self._scan: _Scan | None = None
         self._subtrees: list[bytes] = []
-        self._check_due = self._changes_due = self._full_due = self._probe_due = 0.0
+        self._check_due = self._changes_due = self._full_due = self._probe_due = (
+            self._listen_due
+        ) = 0.0
+        self._took = 0.0  # seconds of the last full scan
         self._suspect: str | None = None
 
     def step(self, now: float) -> float:
@@ -156,23 +160,20 @@ class Rounds:
         )
         self._full_due = now
         self._changes_due = now + CHANGES_SECONDS
-        self._listen_anew()
+        self._listen_anew(now)
 
     def _leave(self) -> None:
         self._finds = None
         self._scan = None
         self._suspect = None
         self._subtrees.clear()
-        if self._hints is not None:
-            self._hints.stop()
-            self._hints = None
+        self._deafen()
 
     def _look_after(self, finds: Finds, now: float) -> None:
         finds.unsettled(now)
         if self._hints is not None and not self._hints.alive:
             log.warning("share %s: the events have stopped; listening anew", self._share.name)
-            self._hints.stop()
-            self._listen_anew()
+            self._listen_anew(now)
             self._full_due = now
 
     def _tell(self, now: float) -> None:
@@ -217,11 +218,22 @@ class Rounds:
         return watches is not None and watches < self._scanner.folders * 0.99
 
     @property
+    def _hard_of_hearing(self) -> bool:
+        """Whether events come for a part of the folders at best."""
+        return self._local and (self._hints is None or self._degraded)
+
+    @property
+    def _changes_pause(self) -> float:
+        return DEGRADED_SECONDS if self._hard_of_hearing else CHANGES_SECONDS
+
+    @property
     def _local(self) -> bool:
         return self._standing is not None and self._standing.mount.is_local
 
-    def _listen_anew(self) -> None:
-        self._hints = None
+    def _listen_anew(self, now: float) -> None:
+        """Ask the kernel for events, once more; without them the scans go on alone."""
+        self._deafen()
+        self._listen_due = now + FULL_SECONDS
         if not self._local:
             return
         try:
@@ -231,6 +243,11 @@ class Rounds:
             log.warning("share %s: no events: %s", self._share.name, error.strerror)
         else:
             self._hints = hints
+
+    def _deafen(self) -> None:
+        if self._hints is not None:
+            self._hints.stop()
+            self._hints = None
 
     def _listen(self, finds: Finds, now: float) -> None:
         """Follow the hints of the kernel."""
@@ -247,8 +264,10 @@ class Rounds:
         if path.rpartition(b"/")[2] == LEAVE_ALONE:
             self._subtrees.append(path.rpartition(b"/")[0])
         elif What.FOLDER in what:
-            if What.DELETED in what:
-                self._full_due = min(self._full_due, now + CHECK_SECONDS)  # what lay in it
+            if rules.of_tree(path):
+                return
+            if What.DELETED in what:  # what lay in it is named by a full scan
+                self._full_due = min(self._full_due, now + max(CHECK_SECONDS, 20 * self._took))
             if what & (What.CREATED | What.CLOSED):
                 self._subtrees.append(path)
         else:
@@ -279,8 +298,7 @@ class Rounds:
             self._scan = _Scan(self._scanner.below(self._subtrees.pop()), False, now, [])
         elif self._local and now >= self._changes_due:
             self._scan = _Scan(self._scanner.changes(), False, now, [])
-            pause = DEGRADED_SECONDS if self._degraded or not self._hints else CHANGES_SECONDS
-            self._changes_due = now + pause
+            self._changes_due = now + self._changes_pause
 
     def _go_on(self, finds: Finds, now: float) -> None:
         """Take a slice of the scan under way; at its end, draw the conclusions."""
@@ -303,11 +321,12 @@ class Rounds:
 
     def _finish(self, finds: Finds, scan: _Scan, now: float) -> None:
         """A full scan is over: if the share is still the same, what it did not meet is gone."""
-        took = now - scan.began
-        self._full_due = now + (FULL_SECONDS if self._local else max(NETWORK_SECONDS, 20 * took))
-        self._changes_due = now + CHANGES_SECONDS
-        if not self._local:
-            self._changes_due = self._full_due
+        self._took = now - scan.began
+        often = max(NETWORK_SECONDS, 20 * self._took)
+        self._full_due = now + (FULL_SECONDS if self._local else often)
+        self._changes_due = now + self._changes_pause if self._local else self._full_due
+        if self._hard_of_hearing and now >= self._listen_due:
+            self._listen_anew(now)
         if not self._still_online(now) or self._finds is not finds:
             return
         vanished = finds.missing(scan.blind)

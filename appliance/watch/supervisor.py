@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 DEADLINE_SECONDS: Final = 30.0  # of silence
 BACK_OFF_SECONDS: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 WELL_SECONDS: Final = 300.0  # after so long a life the next death counts as the first
-STOP_SECONDS: Final = 10.0
+STOP_SECONDS: Final = 5.0
 _TURN_SECONDS: Final = 0.5
 
 
