@@ -226,6 +226,15 @@ def test_a_folder_says_how_its_recordings_are_done(watched: Watched) -> None:
     assert (options.language, options.formats) == ("pl", ("txt",))
 
 
+def test_wrong_options_of_a_folder_are_answered_at_once(watched: Watched) -> None:
+    note = watched.root / "a" / ".transcribe.ERROR.txt"
+    ready(watched).drop("a/.transcribe.toml", b"langauge = 'de'")
+    watched.until(note.exists)
+    assert "did you mean language?" in note.read_text()
+    watched.drop("a/.transcribe.toml", b"language = 'de'")
+    watched.until(lambda: not note.exists())
+
+
 # --- old files ----------------------------------------------------------------------------------
 
 
@@ -303,6 +312,25 @@ def test_a_root_that_vanishes_and_returns_loses_and_repeats_nothing(watched: Wat
     assert len(watched.rung) == 31
     watched.drop("after.wav")  # and events are heard where the root is now
     watched.until(lambda: "after.wav" in watched.jobs)
+
+
+def test_what_was_seen_just_before_the_share_went_is_not_believed(watched: Watched) -> None:
+    ready(watched).drop("old.wav")
+    watched.until(lambda: watched.queued("old.wav"))
+    with (watched.root / "new.wav").open("wb") as stream:
+        stream.write(b"sound")
+        stream.flush()
+        watched.until(lambda: watched.sightings.get("new.wav") == "receiving")
+        (watched.root / "old.wav").unlink()
+        away = watched.root.rename(watched.folder / "away")
+        watched.root.mkdir()  # no check of the share is due yet
+    watched.go_on(1.0)
+    assert watched.queued("old.wav")
+    watched.root.rmdir()
+    (away / "old.wav").write_bytes(b"sound")
+    away.rename(watched.root)
+    watched.skip(6)
+    watched.until(lambda: watched.jobs.get("new.wav") == State.QUEUED)
 
 
 def test_a_share_with_another_marker_is_not_ours(watched: Watched) -> None:

@@ -111,6 +111,12 @@ box.look_again()
 assert "stranger.wav" not in box.jobs
 assert set(box.jobs.values()) == {"queued"}, box.jobs
 assert len(box.rung) == 32
+(box.root / "disk").mkdir()  # another disk inside the share
+subprocess.run(["mount", "-t", "tmpfs", "none", str(box.root / "disk")], check=True)
+box.drop("disk/talk.wav")
+box.look_again()
+assert box.sightings["disk"] == "other-filesystem"
+assert "disk/talk.wav" not in box.jobs
 assert not list(gates.closed(box.ledger))
 box.close()
 print("well")
