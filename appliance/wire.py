@@ -316,12 +316,14 @@ def listen(path: str) -> socket.socket:
     return sock
 
 
-def connect(path: str) -> Channel:
-    """Knock at the engine's door. Raises OSError when nobody opens."""
+def connect(path: str, *, patience: float | None = None) -> Channel:
+    """Knock at the engine's door. Raises OSError when nobody opens (within `patience` seconds)."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock.settimeout(patience)
     try:
         with _short(path) as name:
             sock.connect(name)
+        sock.settimeout(None)
     except OSError:
         sock.close()
         raise

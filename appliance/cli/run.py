@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -58,6 +59,7 @@ def up(of: Site) -> None:
         if not alone:
             raise errors.AlreadyRunning(where=settings.state_dir)
         click.echo(f"the appliance runs on {settings.state_dir}; Ctrl-C stops it")
+        click.echo(f"page: {_address(settings.web.listen)}")
         raise SystemExit(_run(supervise.appliance(of.file, {})))
 
 
@@ -97,6 +99,8 @@ def _demo_settings() -> str:
 def _demo(ledger: Ledger, settings: Settings, file: str, *, once: bool) -> int:
     inbox = settings.share[0].root
     click.echo(f"inbox: {inbox}")
+    listen = _free_address(settings.web.listen)
+    click.echo(f"page:  {_address(listen)}")
     log = open(settings.state("demo.log"), "a", encoding="utf-8")  # noqa: SIM115 - for all lines
 
     def note(name: str, line: str) -> None:
@@ -105,13 +109,35 @@ def _demo(ledger: Ledger, settings: Settings, file: str, *, once: bool) -> int:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stopped.set())
-    with log, supervise.Supervisor(supervise.appliance(file, {}), note) as running:
+    processes = supervise.appliance(file, {"APPLIANCE_WEB_LISTEN": listen})
+    with log, supervise.Supervisor(processes, note) as running:
         names = _drop_samples(inbox)
         code = _follow(ledger, settings, names, stopped, running)
         if not once and not stopped.is_set():
             click.echo(f"\nDrop a recording of your own into {inbox}. Ctrl-C ends the demo.")
             _follow_all(ledger, settings, stopped)
     return running.exit_code or code
+
+
+def _free_address(listen: str) -> str:
+    """Where the page can listen: as the settings say, or beside it when that is taken."""
+    host, colon, port = listen.rpartition(":")
+    if not colon:
+        return listen
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host.strip("[]"), int(port)))
+        except OSError:
+            click.echo(f"{listen} is taken by another program; the page moves to a free port")
+            sock.bind((host.strip("[]"), 0))
+            return f"{host}:{sock.getsockname()[1]}"
+    return listen
+
+
+def _address(listen: str) -> str:
+    return f"unix:{listen}" if listen.startswith("/") else f"http://{listen}/"
 
 
 def _drop_samples(inbox: str) -> list[str]:
