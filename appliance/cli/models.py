@@ -34,7 +34,7 @@ def list_(of: Site) -> None:
     """Every model on this box."""
     settings = of.settings()
     rows = [_row(one, settings) for one in weights.listing(settings.model_dir)]
-    of.table(rows, ("name", "size", "digest", "revision", "languages", "mels", "profiles", "state"))
+    of.table(rows, ("name", "size", "digest", "commit", "languages", "mels", "profiles", "state"))
 
 
 def _row(one: weights.ModelFolder | ModelCorrupt, settings: Settings) -> dict[str, Any]:
@@ -48,7 +48,8 @@ def _row(one: weights.ModelFolder | ModelCorrupt, settings: Settings) -> dict[st
         "digest": one.sha256[:12],
         "sha256": one.sha256,
         "repository": manifest.repository if manifest else None,
-        "revision": manifest.revision[:12] if manifest and manifest.revision else None,
+        "revision": manifest.revision if manifest else None,
+        "commit": manifest.revision[:12] if manifest and manifest.revision else None,
         "languages": "many" if one.multilingual else "en",
         "multilingual": one.multilingual,
         "mels": one.mels,
@@ -103,7 +104,7 @@ def verify(of: Site, names: tuple[str, ...]) -> None:
 @click.option("--repository", metavar="OWNER/NAME", help="Where a model we do not know lies.")
 @click.option("--revision", metavar="COMMIT", help="Take this commit (or branch: `main`).")
 @click.option("--manifest", "manifest_file", metavar="FILE", help="Every file must be as in it.")
-@click.option("--sha256", metavar="DIGEST", help="The digest, as `model list` shows it.")
+@click.option("--sha256", metavar="DIGEST", help="The digest, as `model verify` shows it.")
 @click.option("--hub", default=HUB, show_default=True, metavar="URL", help="A mirror of the hub.")
 @site
 def pull(

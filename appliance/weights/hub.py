@@ -108,7 +108,7 @@ class Hub:
         answer = self._answer(f"/api/models/{repository}/tree/{commit}")
         try:
             return [_wanted(entry) for entry in answer if entry["type"] == "file"]
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise self._unreachable(_NONSENSE) from error
 
     def fetch(
