@@ -101,7 +101,7 @@ def _fields(job: Job, error: ApplianceError | None, state: State) -> dict[str, o
 
 def error_note(error: ApplianceError, job: Job) -> bytes:
     """Write the text of NAME.ERROR.txt: UTF-8, CRLF, the same bytes for the same failure."""
-    told = _for_people(error, job)
+    told = for_people(error, job)
     lines = (
         "This recording could not be turned into text.",
         "",
@@ -126,10 +126,17 @@ def error_note(error: ApplianceError, job: Job) -> bytes:
     return "\r\n".join(lines).encode("utf-8")
 
 
-def _for_people(error: ApplianceError, job: Job) -> ApplianceError:
+def for_people(error: ApplianceError, job: Job) -> ApplianceError:
     """The same error with facts that cannot disturb a page of text."""
     facts = {"name": display(job.source.name), "share": job.source.share, **error.detail}
-    safe = {key: shown(fact) if isinstance(fact, str) else fact for key, fact in facts.items()}
+    return spelled(type(error)(**facts))
+
+
+def spelled(error: ApplianceError) -> ApplianceError:
+    """The same error with every stranger's word in it spelt by `shown`."""
+    safe = {
+        key: shown(fact) if isinstance(fact, str) else fact for key, fact in error.detail.items()
+    }
     return type(error)(**safe)
 
 

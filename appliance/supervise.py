@@ -147,7 +147,7 @@ class Supervisor:
                     os.killpg(process.popen.pid, number)
 
 
-PROCESSES: Final = ("engine", "worker", "watch")
+PROCESSES: Final = ("engine", "worker", "watch", "web")
 
 
 def appliance(settings_file: str | None, environment: Mapping[str, str]) -> list[Process]:

@@ -28,6 +28,9 @@ from appliance.nouns import MEL_FRAMES, SAMPLE_RATE, WINDOW_SECONDS, Piece, Wind
 Samples = npt.NDArray[np.float32]
 Block = npt.NDArray[np.int16] | npt.NDArray[np.float32]
 
+# Read when onnxruntime is loaded: without it, it reports its use to its maker.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 LIMIT: Final = int(WINDOW_SECONDS * SAMPLE_RATE)  # samples in a full window
 CHUNK: Final = 512  # samples the voice detector judges at once
 CONTEXT: Final = 64  # samples before a chunk that it sees again
@@ -295,8 +298,6 @@ def _feature_extractor(mels: int) -> Any:  # noqa: ANN401 - the library has no t
 
 @functools.cache
 def _session() -> Any:  # noqa: ANN401 - the library has no types
-    # Read when the library is loaded: without it, the library reports its use to its maker.
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -274,7 +274,10 @@ class Channel:
 
 
 def _message(frame: bytes) -> Message:
-    plain = json.loads(frame)
+    try:
+        plain = json.loads(frame)
+    except RecursionError as deep:
+        raise ValueError("a frame of endless brackets") from deep
     if not isinstance(plain, list) or len(plain) != 2 or plain[0] not in _KINDS:
         raise ValueError("not a frame of ours")
     return from_plain(_KINDS[plain[0]], plain[1])
@@ -313,12 +316,14 @@ def listen(path: str) -> socket.socket:
     return sock
 
 
-def connect(path: str) -> Channel:
-    """Knock at the engine's door. Raises OSError when nobody opens."""
+def connect(path: str, *, patience: float | None = None) -> Channel:
+    """Knock at the engine's door. Raises OSError when nobody opens (within `patience` seconds)."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock.settimeout(patience)
     try:
         with _short(path) as name:
             sock.connect(name)
+        sock.settimeout(None)
     except OSError:
         sock.close()
         raise

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -143,6 +145,16 @@ def test_no_more_files_wait_than_there_is_room_for() -> None:
     assert settling.touch(b"0", 1.0)
 
 
+def test_files_we_may_never_read_do_not_keep_the_others_out() -> None:
+    settling = Settling(lambda _path: seen(writer=True), capacity=2)
+    settling.touch(b"0", 0.0)
+    settling.touch(b"1", 0.0)
+    list(settling.settled(1.0))
+    assert not settling.touch(b"2", 500.0)
+    assert settling.touch(b"2", 700.0)
+    assert b"0" not in settling
+
+
 # --- real files ---------------------------------------------------------------------------------
 
 
@@ -211,10 +223,38 @@ def test_somebody_may_write_right_after_we_looked_and_nobody_dies(tmp_path: Path
         os.close(fd)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_we_may_not_open_is_being_written(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_bytes(b"x")
-    (tmp_path / "a.wav").chmod(0)
-    glance = look(tmp_path)
+@contextlib.contextmanager
+def as_a_stranger() -> Iterator[None]:
+    """Go on as somebody who may not read everything."""
+    me = os.geteuid()
+    os.seteuid(65_534 if me == 0 else me)
+    try:
+        yield
+    finally:
+        os.seteuid(me)
+
+
+@pytest.fixture
+def anybodys() -> Iterator[Path]:
+    """A folder that everybody may enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)  # noqa: S103 - that is what it is for
+        yield Path(folder)
+
+
+def test_a_file_we_may_not_open_is_being_written(anybodys: Path) -> None:
+    (anybodys / "a.wav").write_bytes(b"x")
+    (anybodys / "a.wav").chmod(0)
+    with as_a_stranger():
+        glance = look(anybodys)
     assert glance is not None
-    assert glance.writer is True
+    assert (glance.writer, glance.source.size) == (True, 1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a file that belongs to somebody else")
+def test_of_a_strangers_file_the_kernel_does_not_tell_who_writes(anybodys: Path) -> None:
+    (anybodys / "a.wav").write_bytes(b"x")
+    with as_a_stranger():
+        glance = look(anybodys)
+    assert glance is not None
+    assert glance.writer is None

@@ -1,1 +1,28 @@
-"""The pages of the box. Reads the ledger, moves a job, rings the bell; the box runs without it."""
+"""The pages of the box: what it is doing, every job, and what each failure means.
+
+`create_app` builds the whole of it. The pages read the ledger through `appliance.store`
+and change nothing yet: actions come with accounts, until then a page names the command.
+
+Not here: transcribing anything. The box runs without its pages.
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from appliance.settings import Settings
+from web import api, db, failures, headers, health, pages, words
+
+
+def create_app(settings: Settings) -> Flask:
+    """Build the pages of one box. Its ledger must have been prepared."""
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    db.open_for(app, settings)
+    headers.guard(app, settings)
+    failures.catch(app)
+    words.teach(app)
+    for part in (pages.bp, api.bp, health.bp):
+        app.register_blueprint(part)
+    return app

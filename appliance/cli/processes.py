@@ -1,4 +1,4 @@
-"""Verbs that are a process of the box: watch, worker, engine, reconcile."""
+"""Verbs that are a process of the box: watch, worker, engine, web, reconcile."""
 
 from __future__ import annotations
 
@@ -47,6 +47,17 @@ def engine(of: Site) -> None:
 
 @click.command()
 @site
+def web(of: Site) -> None:
+    """Show the pages, until TERM."""
+    of.settings()
+    argv = [sys.executable, "-m", "web.serve"]
+    if of.file:
+        argv.append(of.file)
+    os.execv(argv[0], argv)  # noqa: S606 - an argument list of our own
+
+
+@click.command()
+@site
 def reconcile(of: Site) -> None:
     """Look after jobs nobody looks after: dead owners, due retries, lost bells. Once."""
     settings = of.settings()
@@ -57,4 +68,4 @@ def reconcile(of: Site) -> None:
     bell.close()
 
 
-VERBS: Final = (watch, worker, engine, reconcile)
+VERBS: Final = (watch, worker, engine, web, reconcile)

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from appliance import daemon, errors, supervise
 from appliance.cli.models import SAMPLES, samples
 from appliance.cli.shares import adopt_own
 from appliance.cli.site import Site, site
-from appliance.cli.transcribing import transcribe_files
+from appliance.cli.transcribing import transcribe_files, transcribe_into
 from appliance.nouns import display
 from appliance.settings import FORMATS, Settings, load
 from appliance.settings import Share as ShareSettings
@@ -58,6 +59,7 @@ def up(of: Site) -> None:
         if not alone:
             raise errors.AlreadyRunning(where=settings.state_dir)
         click.echo(f"the appliance runs on {settings.state_dir}; Ctrl-C stops it")
+        click.echo(f"page: {_address(settings.web.listen)}")
         raise SystemExit(_run(supervise.appliance(of.file, {})))
 
 
@@ -97,6 +99,8 @@ def _demo_settings() -> str:
 def _demo(ledger: Ledger, settings: Settings, file: str, *, once: bool) -> int:
     inbox = settings.share[0].root
     click.echo(f"inbox: {inbox}")
+    listen = _free_address(settings.web.listen)
+    click.echo(f"page:  {_address(listen)}")
     log = open(settings.state("demo.log"), "a", encoding="utf-8")  # noqa: SIM115 - for all lines
 
     def note(name: str, line: str) -> None:
@@ -105,13 +109,35 @@ def _demo(ledger: Ledger, settings: Settings, file: str, *, once: bool) -> int:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stopped.set())
-    with log, supervise.Supervisor(supervise.appliance(file, {}), note) as running:
+    processes = supervise.appliance(file, {"APPLIANCE_WEB_LISTEN": listen})
+    with log, supervise.Supervisor(processes, note) as running:
         names = _drop_samples(inbox)
         code = _follow(ledger, settings, names, stopped, running)
         if not once and not stopped.is_set():
             click.echo(f"\nDrop a recording of your own into {inbox}. Ctrl-C ends the demo.")
             _follow_all(ledger, settings, stopped)
     return running.exit_code or code
+
+
+def _free_address(listen: str) -> str:
+    """Where the page can listen: as the settings say, or beside it when that is taken."""
+    host, colon, port = listen.rpartition(":")
+    if not colon:
+        return listen
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host.strip("[]"), int(port)))
+        except OSError:
+            click.echo(f"{listen} is taken by another program; the page moves to a free port")
+            sock.bind((host.strip("[]"), 0))
+            return f"{host}:{sock.getsockname()[1]}"
+    return listen
+
+
+def _address(listen: str) -> str:
+    return f"unix:{listen}" if listen.startswith("/") else f"http://{listen}/"
 
 
 def _drop_samples(inbox: str) -> list[str]:
@@ -193,6 +219,7 @@ def _follow_all(ledger: Ledger, settings: Settings, stopped: threading.Event) ->
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
 @click.option("--language", help="ISO 639-1; without it we listen and find out.")
 @click.option("--model", help="Another model than the default profile's.")
+@click.option("--out", type=click.Path(file_okay=False), help="Put the transcripts into DIR.")
 @click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS))
 @site
 def transcribe(
@@ -200,23 +227,29 @@ def transcribe(
     files: tuple[str, ...],
     language: str | None,
     model: str | None,
+    out: str | None,
     formats: tuple[str, ...],
 ) -> None:
-    """Transcribe FILES now; the transcripts lie beside them."""
+    """Transcribe FILES now; the transcripts lie beside them, or in DIR."""
     settings = of.settings()
     options = settings.options_for(ShareSettings(name="files", root="/"))
     chosen = {"language": language, "model": model, "formats": formats or None}
     options = dataclasses.replace(options, **{k: v for k, v in chosen.items() if v is not None})  # type: ignore[arg-type]
     failed = False
     rows = []
-    for done in transcribe_files(settings, [os.path.abspath(file) for file in files], options):
+    paths = list(dict.fromkeys(os.path.abspath(file) for file in files))
+    for done in (
+        transcribe_into(settings, paths, options, out)
+        if out
+        else transcribe_files(settings, paths, options)
+    ):
         failed = failed or done.job.state is not State.DONE
         error = errors.named(done.job.code, done.job.detail) if done.job.code else None
         rows.append(
             {
                 "recording": display(done.job.source.name),
                 "state": done.job.state,
-                "exports": ", ".join(display(one.path) for one in done.exports),
+                "exports": ", ".join(os.path.basename(file) for file in done.files),
                 "sentence": error.sentence if error else None,
             }
         )

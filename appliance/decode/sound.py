@@ -17,11 +17,11 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.packet import Packet
 
 from appliance.decode.media import Media, check_sound
 from appliance.decode.promises import formats
+from appliance.decode.reshape import Reshaper, Shape, shape_of
 from appliance.errors import NoAudioData, NodeIO, SourceUnreadable, TooLong
 from appliance.nouns import SAMPLE_RATE
 
@@ -32,9 +32,11 @@ _DEAF: Final = 64  # read errors in a row that end a file
 _NOISE: Final = 2_000  # damaged packets before the first sound that end a file
 _CLOSE: Final = 2.0  # seconds a promise may be off
 _GAP: Final = 0.25  # seconds of nothing that are worth filling
+_LOST_FRAME: Final = 0.05  # the same where there can be no pause: a frame of FLAC is 0.1 s
 _GAP_UNPROVEN: Final = 60.0  # seconds of nothing that we believe where no duration proves them
 # Formats whose packets say when they were recorded; in others the stamps are counted.
-_STAMPED: Final = frozenset({"asf", "flv", "matroska", "mov", "mpegts", "ogg", "webm"})
+_STAMPED: Final = frozenset({"asf", "flac", "flv", "matroska", "mov", "mpegts", "ogg", "webm"})
+_UNBROKEN: Final = frozenset({"flac", "ogg"})  # of those, the ones that never pause
 
 
 class Sound:
@@ -43,8 +45,8 @@ class Sound:
     def __init__(self, media: Media, *, max_seconds: float) -> None:
         self._media = media
         self._max_seconds = max_seconds
-        self._shape: tuple[str, str, int] | None = None
-        self._resampler: AudioResampler | None = None
+        self._shape: Shape | None = None
+        self._reshaper: Reshaper | None = None
         self._stamps = _Stamps(media)
         self._lost = 0.0  # seconds of silence where the file should have held sound
         self.samples = 0
@@ -60,12 +62,11 @@ class Sound:
     def missing(self) -> float:
         """Seconds the file promised and did not hold."""
         promise = self._media.promise
-        lost = self._lost
+        close, lost = _CLOSE, self._lost
         if promise is not None:
             close = _CLOSE if promise.exact else max(_CLOSE, promise.seconds * 0.02)
-            short = promise.seconds - self.seconds
-            lost += short if short > close else 0.0
-        return round(lost, 3)
+            lost += max(0.0, promise.seconds - self.seconds)
+        return round(lost, 3) if lost > close else 0.0
 
     def blocks(self) -> Iterator[Block]:
         """Decode everything. Raises a `source.*` error when there is no sound to be had."""
@@ -101,6 +102,8 @@ class Sound:
             except av.FFmpegError as why:
                 self._excuse(why)
                 deaf += 1
+            except IndexError:  # PyAV, at the end, looks for tracks that appeared on the way
+                return
             else:
                 return
 
@@ -127,7 +130,7 @@ class Sound:
     def _filled(self, frame: AudioFrame) -> Iterator[Block]:
         """Stand in for what is missing before `frame`."""
         gap = self._stamps.gap(frame, self.seconds)
-        if gap and "ogg" in self._media.recording.container:  # pages are never left out, only lost
+        if gap and formats(self._media.container) & _UNBROKEN:
             self.damaged += 1
             self._lost += gap
         left = int(gap * SAMPLE_RATE)
@@ -137,27 +140,33 @@ class Sound:
             yield self._counted(piece)
 
     def _resampled(self, frame: AudioFrame) -> list[Block]:
-        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
         ended: list[Block] = []
-        if shape != self._shape:
-            check_sound(self._media.name, rate=frame.sample_rate, channels=frame.layout.nb_channels)
+        if shape_of(frame) != self._shape:
             ended = self._flushed()
-            self._shape = shape
-            self._resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+            self._reshape(frame)
         frame.pts = None  # times that jump must not move the sound
         return ended + self._through(frame)
 
+    def _reshape(self, frame: AudioFrame) -> None:
+        rate, channels = frame.sample_rate, frame.layout.nb_channels
+        check_sound(self._media.name, rate=rate, channels=channels)
+        self._shape, self._reshaper = shape_of(frame), None
+        try:
+            self._reshaper = Reshaper(shape_of(frame))
+        except av.FFmpegError as why:
+            self._excuse(why)
+
     def _flushed(self) -> list[Block]:
-        return [] if self._resampler is None else self._through(None)
+        return self._through(None)
 
     def _through(self, frame: AudioFrame | None) -> list[Block]:
-        assert self._resampler is not None  # noqa: S101 - both callers have made one
+        if self._reshaper is None:
+            return []
         try:
-            resampled = self._resampler.resample(frame)
+            return list(self._reshaper.push(frame))
         except av.FFmpegError as why:
             self._excuse(why)
             return []
-        return [np.ravel(each.to_ndarray()).astype(np.int16, copy=False) for each in resampled]
 
     def _counted(self, piece: Block) -> Block:
         self.samples += len(piece)
@@ -178,7 +187,9 @@ class _Stamps:
 
     def __init__(self, media: Media) -> None:
         container, track = media.container, media.track
-        self._useful = bool(formats(container) & _STAMPED)
+        names = formats(container)
+        self._useful = bool(names & _STAMPED)
+        self._least = _LOST_FRAME if names & _UNBROKEN else _GAP
         self._whole = container.duration and container.duration / av.time_base
         self._zero: float | None = None
         if track.start_time is not None and track.time_base is not None:
@@ -191,7 +202,7 @@ class _Stamps:
         if self._zero is None:
             self._zero = frame.time - decoded
         gap = frame.time - self._zero - decoded
-        if -_GAP < gap < _GAP:
+        if -_GAP < gap < self._least:
             return 0.0
         most = self._whole - decoded if self._whole else _GAP_UNPROVEN
         if gap < 0 or gap > most:

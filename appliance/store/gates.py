@@ -9,7 +9,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from appliance.errors import ApplianceError, named
+from appliance import errors
+from appliance.errors import ApplianceError
 from appliance.store.ledger import Ledger
 
 
@@ -43,7 +44,14 @@ def open_again(ledger: Ledger, name: str) -> None:
 def closed(ledger: Ledger) -> Iterator[Gate]:
     """Every closed gate."""
     for row in ledger.rows("SELECT name, code, detail, since_ms FROM gate ORDER BY since_ms"):
-        yield Gate(row["name"], named(row["code"], json.loads(row["detail"])), row["since_ms"])
+        yield Gate(
+            row["name"], errors.named(row["code"], json.loads(row["detail"])), row["since_ms"]
+        )
+
+
+def named(ledger: Ledger, name: str) -> Gate | None:
+    """The gate of that name, if it is closed."""
+    return next((gate for gate in closed(ledger) if gate.name == name), None)
 
 
 def before(ledger: Ledger, *, share: str, model: str) -> str | None:

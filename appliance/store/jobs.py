@@ -131,6 +131,15 @@ def counts(ledger: Ledger) -> Mapping[State, int]:
     return {State(row["state"]): row["n"] for row in rows}
 
 
+def ahead(ledger: Ledger, job: Job) -> int:
+    """How many queued jobs come before this one."""
+    row = ledger.row(
+        "SELECT count(*) AS n FROM job WHERE state = ? AND (priority, -id) > (?, ?)",
+        [State.QUEUED, job.priority, -job.id],
+    )
+    return 0 if row is None else int(row["n"])
+
+
 def cancel_asked(ledger: Ledger, job: Job) -> bool:
     """Tell whether somebody wants this job stopped, or somebody newer has it (Fenced)."""
     row = ledger.row("SELECT cancel, state, attempt FROM job WHERE id = ?", [job.id])

@@ -31,6 +31,12 @@ def first(db: Database) -> None:
     )
 
 
+@migrations()
+def jobs_by_time(db: Database) -> None:
+    """The page asks what ended lately."""
+    db.conn.execute("CREATE INDEX job_by_time ON job (updated_ms)")
+
+
 _FIRST = """
 CREATE TABLE share (
     name TEXT PRIMARY KEY,

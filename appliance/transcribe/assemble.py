@@ -48,7 +48,8 @@ def assemble(outcome: Outcome, task: str, provenance: Provenance) -> Transcript:
 def _segments(outcome: Outcome, task: str) -> Iterator[Segment]:
     for window in outcome.windows:
         for segment in outcome.heard[window.index, task].segments:
-            yield from _placed(segment, window)
+            if segment.text.strip():
+                yield from _placed(segment, window)
 
 
 def _placed(segment: Segment, window: Window) -> Iterator[Segment]:

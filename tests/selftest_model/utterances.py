@@ -94,7 +94,7 @@ def speak(text: str, voice: str, *, words_per_minute: int = 160, pitch: int = 50
         rate = header.getframerate()
     # The header went into a pipe, so the length it states is a guess: take what follows "data".
     body = said[said.index(b"data") + 8 :]
-    return resample(np.frombuffer(body[: len(body) // 2 * 2], np.int16) / np.float32(32768), rate)
+    return resample(floats(np.frombuffer(body[: len(body) // 2 * 2], np.int16)), rate)
 
 
 def resample(sound: Sound, rate: int) -> Sound:
@@ -120,6 +120,11 @@ def hiss(length: int, dice: random.Random, level: float = _HISS) -> Sound:
     """Make white noise of a standard deviation of `level`."""
     source = np.random.default_rng(dice.getrandbits(32))
     return (level * source.standard_normal(length)).astype(np.float32)
+
+
+def floats(samples: NDArray[np.int16]) -> Sound:
+    """Give 16-bit samples as floats, full scale 1.0."""
+    return samples.astype(np.float32) / np.float32(32768)
 
 
 def pcm(sound: Sound) -> NDArray[np.int16]:
@@ -149,8 +154,9 @@ def _noise(length: int, dice: random.Random) -> Sound:
     """Noise between white and brown."""
     spectrum = np.fft.rfft(hiss(length, dice, 1.0))
     spectrum *= np.maximum(np.arange(len(spectrum)), 20.0) ** -dice.uniform(0.0, 1.0)
-    sound = np.fft.irfft(spectrum, length)
-    return (sound / np.abs(sound).max() * dice.uniform(0.02, 0.6)).astype(np.float32)
+    noise = np.fft.irfft(spectrum, length)
+    noise *= dice.uniform(0.02, 0.6) / np.abs(noise).max()
+    return noise.astype(np.float32)
 
 
 def _tone(length: int, dice: random.Random) -> Sound:

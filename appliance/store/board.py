@@ -1,0 +1,73 @@
+"""What a page asks about jobs: who is next, what ended lately, how many, one page after another.
+
+Not here: one job by its number or its file, moving it (jobs), who needs a hand (overdue).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from appliance.states import ENDED, State
+from appliance.store.jobs import SELECT, Job, from_row
+from appliance.store.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many jobs ended in a stretch of time, and how."""
+
+    done: int
+    warned: int  # of them, with a warning
+    failed: int
+
+
+def page(
+    ledger: Ledger,
+    states: Sequence[State] = (),
+    *,
+    share: str | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[Job]:
+    """Jobs by number, newest first: those below `before`, in these states and that share."""
+    asked: list[tuple[str, Sequence[object]]] = []
+    if states:
+        asked.append((f"state IN ({', '.join('?' * len(states))})", states))
+    if share is not None:
+        asked.append(("share = ?", [share]))
+    if before is not None:
+        asked.append(("job.id < ?", [before]))
+    where = " AND ".join(condition for condition, _ in asked) or "TRUE"
+    values = [value for _, values in asked for value in values]
+    rows = ledger.rows(f"{SELECT} WHERE {where} ORDER BY job.id DESC LIMIT ?", [*values, limit])
+    return [from_row(row) for row in rows]
+
+
+def next_up(ledger: Ledger, *, limit: int = 20) -> list[Job]:
+    """Queued jobs in the order in which they are taken."""
+    rows = ledger.rows(
+        f"{SELECT} WHERE state = ? ORDER BY priority DESC, job.id LIMIT ?", [State.QUEUED, limit]
+    )
+    return [from_row(row) for row in rows]
+
+
+def lately_ended(ledger: Ledger, *, limit: int = 10) -> list[Job]:
+    """What ended last, the newest end first."""
+    marks = ", ".join("?" * len(ENDED))
+    rows = ledger.rows(
+        f"{SELECT} WHERE state IN ({marks}) ORDER BY updated_ms DESC, job.id DESC LIMIT ?",
+        [*ENDED, limit],
+    )
+    return [from_row(row) for row in rows]
+
+
+def tally(ledger: Ledger, *, since_ms: int) -> Tally:
+    """How many jobs have ended since then."""
+    row = ledger.row(
+        "SELECT total(state = ?) AS done,"
+        " total(state = ? AND coalesce(warnings, '[]') <> '[]') AS warned,"
+        " total(state IN (?, ?)) AS failed FROM job WHERE updated_ms >= ?",
+        [State.DONE, State.DONE, State.FAILED, State.DEAD, since_ms],
+    )
+    return Tally(**{name: int(count) for name, count in (row or {}).items()})

@@ -1,0 +1,83 @@
+"""How far a running job is, and when everything will be ready: from measured speed alone.
+
+A running job is judged by its own rate. A queued one has no rate yet: it is judged by
+what recordings of its kind (the suffix) took per byte lately; where nothing is known of
+one of them, nothing is promised.
+
+Not here: what a job says of itself (daemon.progress_board).
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from appliance.states import Stage
+from appliance.store.attempts import Pace
+from appliance.store.jobs import Job
+
+_FAIR_TRIAL_SECONDS: Final = 2.0  # before that a rate says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """A running job, and how far it is."""
+
+    job: Job
+    stage: Stage
+    done: float | None  # seconds of the recording that have been heard
+    total: float | None  # seconds it promises
+    seconds_left: float | None
+
+    @property
+    def percent(self) -> int | None:
+        """How much of the recording has been heard; None while that cannot be told."""
+        if self.stage in (Stage.RECORD, Stage.DELIVER):
+            return 100
+        if self.done is None or not self.total:
+            return None
+        return min(99, int(100 * self.done / self.total))
+
+
+def working(job: Job, facts: Mapping[str, Any], now: float) -> Working:
+    """Judge a running job by what it said of itself; `now` is seconds since 1970."""
+    done, total = facts.get("done"), facts.get("total")
+    stage = Stage(facts.get("stage") or job.stage or Stage.STAGE)
+    left = None
+    if stage is Stage.TRANSCRIBE and done and total and "began" in facts:
+        spent = now - facts["began"]
+        if spent > _FAIR_TRIAL_SECONDS:
+            left = max(0.0, total - done) * spent / done
+    return Working(job, stage, done, total, left)
+
+
+def seconds_until_ready(
+    running: Iterable[Working], queued: Sequence[Job], paces: Iterable[Pace], *, workers: int
+) -> float | None:
+    """Seconds until all of it is done, or None where something cannot be judged."""
+    known = per_byte(paces)
+    left = [one.seconds_left for one in running if one.stage is not Stage.DELIVER]
+    needs = [
+        known[kind] * job.source.size if (kind := _kind(job.source.path)) in known else None
+        for job in queued
+    ]
+    whole = [seconds for seconds in (*left, *needs) if seconds is not None]
+    if not whole or len(whole) < len(left) + len(needs):
+        return None
+    return max(*left, sum(whole) / workers) if left else sum(whole) / workers  # type: ignore[type-var]
+
+
+def per_byte(paces: Iterable[Pace]) -> dict[str, float]:
+    """Seconds a byte of each kind of file took, in the middle of what was seen."""
+    seen: dict[str, list[float]] = {}
+    for pace in paces:
+        if pace.size:
+            seen.setdefault(_kind(pace.path), []).append(pace.seconds / pace.size)
+    return {kind: statistics.median(rates) for kind, rates in seen.items()}
+
+
+def _kind(path: bytes) -> str:
+    return os.path.splitext(path)[1].decode("ascii", "replace").lower()

@@ -1,0 +1,100 @@
+"""The one place where errors of the pages end: a page for people, problem+json for programs.
+
+Problem documents are RFC 9457; their `type` is the page of `/help` for a named error.
+
+Not here: the sentences (appliance.errors).
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from flask import Flask, Response, jsonify, make_response, render_template, request
+from werkzeug.exceptions import HTTPException, SecurityError
+
+from appliance.errors import ApplianceError
+from appliance.report import spelled
+
+log = logging.getLogger(__name__)
+
+_DETAILS: Final = {
+    HTTPStatus.NOT_FOUND: "There is nothing at this address.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "The pages only show things; they change nothing yet.",
+}
+_STRANGE_NAME: Final = (
+    "This box does not answer to that name. Use its own name, localhost or 127.0.0.1.\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as it is told, to people or to programs."""
+
+    status: HTTPStatus
+    title: str
+    detail: str
+    request_id: str
+    code: str | None = None
+    step: str | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """The members of RFC 9457, and ours."""
+        return {
+            "type": f"/help/{self.code}" if self.code else "about:blank",
+            "title": self.title,
+            "status": int(self.status),
+            "detail": self.detail,
+            "instance": request.path,
+            "code": self.code,
+            "next_step": self.step,
+            "request_id": self.request_id,
+        }
+
+
+def catch(app: Flask) -> None:
+    """Send every error of the app here."""
+    app.register_error_handler(Exception, _answer)
+
+
+def _answer(error: Exception) -> Response:
+    if isinstance(error, SecurityError):  # an untrusted Host: no address of ours may be built
+        return Response(_STRANGE_NAME, HTTPStatus.BAD_REQUEST, mimetype="text/plain")
+    problem = _problem(error)
+    if request.path.startswith("/api/"):
+        response = jsonify(problem.as_json())
+        response.mimetype = "application/problem+json"
+    else:
+        response = make_response(render_template("failure.html", problem=problem))
+    response.status_code = problem.status
+    if isinstance(error, HTTPException) and (allow := dict(error.get_headers()).get("Allow")):
+        response.headers["Allow"] = allow
+    return response
+
+
+def _problem(error: Exception) -> Problem:
+    request_id = secrets.token_hex(4)
+    if isinstance(error, HTTPException):
+        status = HTTPStatus(error.code or 500)
+        detail = _DETAILS.get(status, error.description or status.description)
+        return Problem(status, status.phrase, detail, request_id)
+    if isinstance(error, ApplianceError):
+        log.warning("%s", error, extra={"code": error.code, "request_id": request_id})
+        told = spelled(error)
+        return Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The box cannot answer right now",
+            *(told.sentence, request_id, error.code, told.next_step),
+        )
+    log.error("a page failed", exc_info=error, extra={"request_id": request_id})
+    return Problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "Something went wrong inside this page",
+        "Recordings are not affected: the box works without its pages.",
+        request_id,
+        "bug",
+        f"Tell the administrator the number {request_id}; the journal holds the details.",
+    )

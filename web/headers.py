@@ -1,0 +1,68 @@
+"""What every answer carries: nothing from elsewhere runs here, nobody frames us, nobody sniffs.
+
+Also which names this box answers to: a page of the internet that points its own name at
+this box (DNS rebinding) is refused.
+
+Not here: who may see what (accounts, still to come).
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import SecurityError
+
+from appliance.settings import Settings
+
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+_DEVICES: Final = ("camera", "microphone", "geolocation", "payment", "usb", "display-capture")
+_ALWAYS: Final = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(f"{device}=()" for device in _DEVICES),
+}
+
+
+def guard(app: Flask, settings: Settings) -> None:
+    """Put the headers on every answer and refuse strange names."""
+    ours = names_of_this_box(settings)
+
+    def refuse_strange_names() -> None:
+        # Not by TRUSTED_HOSTS: Werkzeug 3.1 cuts a name at its first colon, so [::1] never fits.
+        if _host() not in ours:
+            raise SecurityError("not a name of this box")
+
+    app.before_request(refuse_strange_names)
+    app.after_request(_seal)
+
+
+def names_of_this_box(settings: Settings) -> frozenset[str]:
+    """Every name a browser may have typed to come here, without the port."""
+    own = socket.gethostname().lower()
+    listen, colon, _port = settings.web.listen.rpartition(":")
+    named = [listen.strip("[]")] if colon else []
+    return frozenset({"localhost", "127.0.0.1", "::1", own, f"{own}.local", *named})
+
+
+def _host() -> str | None:
+    try:
+        return urlsplit(f"//{request.headers.get('Host', '')}").hostname
+    except ValueError:
+        return None
+
+
+def _seal(response: Response) -> Response:
+    for name, value in _ALWAYS.items():
+        response.headers[name] = value
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "private, no-cache")
+    return response

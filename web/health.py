@@ -1,0 +1,34 @@
+"""For machines that watch the box: is it alive, can it take work.
+
+Answers say pass or fail and the names of what failed, never a path, a share or a file.
+
+Not here: the questions themselves (appliance.health.ready).
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+
+from appliance.health import ready
+from web import db
+
+bp = Blueprint("health", __name__)
+
+
+@bp.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """Alive: this process answers."""
+    return {"status": "pass"}
+
+
+@bp.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """Can take work: 200, or 503 with the checks that fail."""
+    found = ready.answers(db.ledger(), db.settings())
+    checks = {
+        name: {"status": "fail", "code": trouble.code} if trouble else {"status": "pass"}
+        for name, trouble in found.items()
+    }
+    well = not any(found.values())
+    return {"status": "pass" if well else "fail", "checks": checks}, 200 if well else 503

@@ -1,0 +1,181 @@
+"""Everything the status page and its JSON tell, gathered once: the box at one moment.
+
+In: ledger, settings, what running jobs say of themselves. Out: an Overview of plain
+values, the sentence that stands above everything included.
+
+Not here: asking the ledger in SQL (appliance.store), how it looks (templates).
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import Final
+
+from appliance import daemon, weights
+from appliance.health import ready
+from appliance.settings import GB, Settings
+from appliance.states import State
+from appliance.store import attempts, board, gates, jobs, shares, sightings
+from appliance.store.board import Tally
+from appliance.store.gates import Gate
+from appliance.store.jobs import Job
+from appliance.store.ledger import Ledger, Moment
+from appliance.store.shares import ShareRow
+from appliance.store.sightings import Sighting
+from web import words
+from web.estimate import Working, seconds_until_ready, working
+from web.needs import Need, Seen, needs
+
+_SHOWN: Final = 10  # rows of each list; the rest is counted, and on /jobs
+_DAY_MS: Final = 24 * 3600 * 1000
+_IDLE_MS: Final = 60 * 1000
+_WAITING: Final = (State.WAITING, State.RETRY_WAIT, State.DISCOVERED, State.HELD)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The one sentence above everything."""
+
+    tone: str  # good | busy | bad
+    sentence: str
+    ready_ms: int | None  # when everything in work and queued will be done
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The disk the box keeps its own things on."""
+
+    free: int
+    total: int
+    level: str  # good | wait | bad
+
+    @property
+    def used_percent(self) -> int:
+        """How full it is."""
+        return round(100 * (self.total - self.free) / self.total)
+
+
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """Files that are not complete yet."""
+
+    files: tuple[Sighting, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The box at one moment."""
+
+    now: Moment
+    verdict: Verdict
+    needs: tuple[Need, ...]
+    gates: tuple[Gate, ...]
+    working: tuple[Working, ...]
+    queue: tuple[Job, ...]
+    waiting: tuple[Job, ...]
+    counts: dict[State, int]
+    arriving: Arriving
+    recent: tuple[Job, ...]
+    shares: tuple[ShareRow, ...]
+    disk: Disk
+    day: Tally
+    selftest: bool
+
+    @property
+    def queued(self) -> int:
+        """How many jobs are queued."""
+        return self.counts.get(State.QUEUED, 0)
+
+    @property
+    def waits(self) -> int:
+        """How many jobs wait for something else than their turn."""
+        return sum(self.counts.get(state, 0) for state in _WAITING)
+
+
+def gather(ledger: Ledger, settings: Settings) -> Overview:
+    """Look at the whole box."""
+    now = ledger.clock()
+    counts = dict(jobs.counts(ledger))
+    progress = daemon.progress_board(settings.run_dir)
+    running = board.page(ledger, [State.RUNNING])
+    at_work = tuple(working(job, progress.get(job.id, {}), now.wall_ms / 1000) for job in running)
+    queue = tuple(board.next_up(ledger, limit=_SHOWN))
+    arriving = _arriving(ledger)
+    rows = tuple(shares.get(ledger, one.name) for one in settings.share)
+    day = board.tally(ledger, since_ms=now.wall_ms - _DAY_MS)
+    stuck = not running and queue and now.wall_ms - queue[0].updated_ms > _IDLE_MS
+    asked = Seen(
+        settings,
+        ready.answers(ledger, settings),
+        tuple(gates.closed(ledger)),
+        rows,
+        day,
+        idle_queue=counts[State.QUEUED] if stuck else 0,
+    )
+    found = needs(asked)
+    return Overview(
+        now=now,
+        verdict=_verdict(found, counts, arriving.count, _ready_ms(ledger, settings, at_work)),
+        needs=found,
+        gates=asked.gates,
+        working=at_work,
+        queue=queue,
+        waiting=tuple(board.page(ledger, _WAITING, limit=_SHOWN)),
+        counts=counts,
+        arriving=arriving,
+        recent=tuple(board.lately_ended(ledger, limit=_SHOWN)),
+        shares=rows,
+        disk=_disk(settings),
+        day=day,
+        selftest=uses_selftest(settings),
+    )
+
+
+def _arriving(ledger: Ledger) -> Arriving:
+    files = sightings.in_state(ledger, sightings.RECEIVING, sightings.SETTLING, limit=500)
+    return Arriving(tuple(files[:_SHOWN]), len(files))
+
+
+def _ready_ms(ledger: Ledger, settings: Settings, at_work: tuple[Working, ...]) -> int | None:
+    queued = board.next_up(ledger, limit=1000)
+    if len(queued) == 1000:
+        return None  # days away: whoever promises an hour there lies
+    left = seconds_until_ready(
+        at_work, queued, attempts.paces(ledger), workers=settings.worker.count
+    )
+    return None if left is None else ledger.clock().wall_ms + round(left * 1000)
+
+
+def _verdict(
+    found: tuple[Need, ...], counts: dict[State, int], arriving: int, ready_ms: int | None
+) -> Verdict:
+    running = counts.get(State.RUNNING, 0)
+    waiting = sum(counts.get(state, 0) for state in (State.QUEUED, *_WAITING))
+    doing = ", ".join(
+        text
+        for number, text in (
+            (running, f"{words.count_of(running, 'file')} in work"),
+            (waiting, f"{waiting:,} waiting"),
+            (arriving, f"{arriving:,} arriving"),
+        )
+        if number
+    )
+    if found:
+        head = "1 thing needs you" if len(found) == 1 else f"{len(found)} things need you"
+        return Verdict("bad", f"{head} — {doing}" if doing else head, ready_ms)
+    tone = "busy" if doing else "good"
+    return Verdict(tone, f"All good — {doing or 'nothing to do'}", ready_ms)
+
+
+def _disk(settings: Settings) -> Disk:
+    room = shutil.disk_usage(settings.state_dir)
+    levels = ((settings.disk.stop_below_gb, "bad"), (settings.disk.warn_below_gb, "wait"))
+    level = next((tone for limit, tone in levels if room.free < limit * GB), "good")
+    return Disk(room.free, room.total, level)
+
+
+def uses_selftest(settings: Settings) -> bool:
+    """Would a recording dropped now be transcribed by the self-test model?"""
+    return any(settings.options_for(share).model == weights.SELFTEST for share in settings.share)

@@ -1,0 +1,87 @@
+"""The pages for people: status, jobs, one job, help. They show; they change nothing yet.
+
+Not here: what they show (overview, told), the JSON of the same (api).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flask import Blueprint, abort, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from appliance.errors import CATALOGUE, WARNINGS
+from appliance.states import State
+from appliance.store import attempts, board, events, exports, gates, jobs, transcripts
+from web import api, db, overview, told
+
+bp = Blueprint("pages", __name__)
+
+_PAGE: Final = 50
+_SEGMENTS: Final = 200  # of a transcript; the whole of it lies in the share
+
+
+@bp.app_context_processor
+def _banner() -> dict[str, object]:
+    return {"selftest_banner": overview.uses_selftest(db.settings()), "told": told}
+
+
+@bp.get("/")
+def status() -> ResponseReturnValue:
+    """What the box is doing, and who is needed."""
+    seen = overview.gather(db.ledger(), db.settings())
+    return render_template("status.html", now=seen, page=api.page_of(seen))
+
+
+@bp.get("/jobs")
+def listing() -> ResponseReturnValue:
+    """Every job, newest first; which ones is in the address."""
+    states, share, before = api.asked_for()
+    found = board.page(db.ledger(), states, share=share, before=before, limit=_PAGE + 1)
+    older = None
+    if len(found) > _PAGE:
+        chosen = [str(state) for state in states]
+        older = url_for("pages.listing", state=chosen, share=share, before=found[_PAGE - 1].id)
+    return render_template(
+        "jobs.html",
+        jobs=found[:_PAGE],
+        older=older,
+        states=states,
+        share=share,
+        before=before,
+        shares=[one.name for one in db.settings().share],
+        every=list(State),
+    )
+
+
+@bp.get("/jobs/<int:number>")
+def job(number: int) -> ResponseReturnValue:
+    """One job: what happened, what came out of it."""
+    one = jobs.get(db.ledger(), number) or abort(404)
+    ledger = db.ledger()
+    found = [transcripts.get(ledger, one, task) for task in one.options.tasks]
+    return render_template(
+        "job.html",
+        job=one,
+        working=api.working_on(one) if one.state is State.RUNNING else None,
+        gates=tuple(gates.closed(ledger)),
+        again_ms=told.again_ms(one, ledger.clock()),
+        events=list(events.of_job(ledger, number)),
+        attempts=list(attempts.of_job(ledger, number)),
+        exports=list(exports.of_job(ledger, number)),
+        transcripts=[transcript for transcript in found if transcript is not None],
+        most=_SEGMENTS,
+    )
+
+
+@bp.get("/help")
+def help_() -> ResponseReturnValue:
+    """Every failure and every warning there is."""
+    return render_template("help.html", errors=CATALOGUE, warnings=WARNINGS)
+
+
+@bp.get("/help/<code>")
+def help_on(code: str) -> ResponseReturnValue:
+    """One failure or one warning: what it means and what to do."""
+    known = CATALOGUE.get(code) or WARNINGS.get(code) or abort(404)
+    return render_template("help_on.html", known=known, is_warning=code in WARNINGS)

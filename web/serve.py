@@ -1,0 +1,105 @@
+"""The process that serves the pages: gunicorn with one worker and threads. `appliance web`.
+
+One process, because everything the pages share lives in it; threads, because a page
+mostly waits for SQLite. Until there are accounts it answers this machine alone.
+
+Not here: what is served (create_app).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from typing import Any, Final
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from appliance import daemon
+from appliance.errors import ApplianceError, SettingsInvalid
+from appliance.settings import Settings, load
+from appliance.store import schema
+from web import create_app, db
+
+_THREADS: Final = 16
+_STOP_SECONDS: Final = 10
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no types
+    """Gunicorn, told everything by us and nothing by files or the environment."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Say how it runs."""
+        listen = self._settings.web.listen
+        for key, value in {
+            "bind": f"unix:{listen}" if listen.startswith("/") else listen,
+            "umask": 0o007,  # of the socket: its group may talk to us, nginx is in it
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": _THREADS,
+            "graceful_timeout": _STOP_SECONDS,
+            "control_socket_disable": True,
+            "limit_request_line": 2048,
+            "limit_request_fields": 50,
+            "forwarded_allow_ips": "",
+            "proc_name": "appliance-web",
+            "worker_exit": _let_go,
+            "when_ready": _ready,
+        }.items():
+            self.cfg.set(key, value)
+
+    def load(self) -> Flask:
+        """Build the app, in the worker: a ledger is not carried over a fork."""
+        return create_app(self._settings)
+
+
+def _ready(_arbiter: object) -> None:
+    daemon.ready()
+
+
+def _let_go(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn carries no types
+    app = getattr(worker, "wsgi", None)
+    if isinstance(app, Flask):
+        db.close(app)
+
+
+def refuse_strangers(settings: Settings) -> None:
+    """Raise SettingsInvalid for an address that other machines can reach."""
+    listen = settings.web.listen
+    if listen.startswith("/"):
+        return
+    host = listen.rpartition(":")[0].strip("[]")
+    if host == "localhost" or _is_loopback(host):
+        return
+    mistake = f"  web.listen: {listen} can be reached from other machines"
+    reason = "; until the pages have accounts they answer 127.0.0.1, [::1] or a socket only"
+    raise SettingsInvalid(file="The settings", count=1, mistakes=mistake + reason)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def main(file: str | None) -> int:
+    """Serve until TERM; 78 where the settings are wrong."""
+    daemon.log_to_stderr("web")
+    try:
+        settings = load(file)
+        refuse_strangers(settings)
+        schema.prepare(settings.state_dir)
+    except ApplianceError as error:
+        sys.stderr.write(f"{error.code}: {error.sentence}\n{error.next_step}\n")
+        return 78 if isinstance(error, SettingsInvalid) else 75
+    Server(settings).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else None))
