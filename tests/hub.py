@@ -61,6 +61,7 @@ class HubOnLoopback:
         self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for _ in range(2)]
         for server in self._servers:
             server.daemon_threads = True
+            server.handle_error = lambda *_who: None  # type: ignore[method-assign] # it hung up
             threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
