@@ -18,6 +18,7 @@ from appliance.errors import (
     AlreadyRunning,
     ApplianceError,
     LedgerBusy,
+    ModelUnreachable,
     NotReachable,
     SettingsInvalid,
     ShareError,
@@ -63,7 +64,7 @@ def _exit_code(error: ApplianceError) -> int:
     match error:
         case SettingsInvalid():
             return 78
-        case NotReachable():
+        case NotReachable() | ModelUnreachable():
             return 69
         case AlreadyRunning() | LedgerBusy() | ShareError():
             return 75
