@@ -120,7 +120,7 @@ def test_a_share_that_contradicts_the_settings_is_not_added(place: Place) -> Non
 def test_files_are_transcribed_now_beside_themselves_or_elsewhere(place: Place) -> None:
     shutil.copy(ENGLISH, place.folder / "talk.wav")
     (rows,) = json.loads(place.run("--json", "transcribe", "talk.wav", "--format", "txt"))
-    assert (rows["state"], rows["exports"]) == ("done", "talk.txt")
+    assert (rows["state"], rows["files"]) == ("done", [str(place.folder / "talk.txt")])
     place.run("transcribe", "talk.wav", "--out", "texts", "--language", "en")
     assert sorted(os.listdir(place.folder / "texts")) == sorted(f"talk.{n}" for n in FORMATS)
     (place.folder / "texts" / "talk.txt").write_text("mine")

@@ -12,6 +12,7 @@ import click
 
 from appliance import daemon, errors
 from appliance.bell import Bell
+from appliance.cli.progress import bar, moving
 from appliance.cli.site import Site, site
 from appliance.nouns import display
 from appliance.states import ENDED, State
@@ -103,17 +104,18 @@ def show(of: Site, number: int) -> None:
 def follow(of: Site, number: int) -> None:
     """Wait until a job has ended; exit 1 unless it is done."""
     with of.ledger() as ledger:
+        run_dir = of.settings().run_dir
+        _get(ledger, number)
         told = ""
-        while True:
-            job = _get(ledger, number)
-            row = row_of(job, daemon.progress_board(of.settings().run_dir))
-            line = " ".join(str(row[k]) for k in ("state", "stage", "progress") if row[k])
-            if line != told:
-                click.echo(line)
-                told = line
-            if job.state in ENDED:
-                raise SystemExit(0 if job.state is State.DONE else 1)
-            time.sleep(0.3)
+        with moving(lambda: bar(daemon.progress_board(run_dir).get(number, {}))):
+            while (job := _get(ledger, number)).state not in ENDED:
+                if job.state != told:
+                    click.echo(told := str(job.state))
+                time.sleep(0.3)
+        click.echo(job.state)
+        if job.code:
+            click.echo(errors.named(job.code, job.detail).sentence)
+        raise SystemExit(0 if job.state is State.DONE else 1)
 
 
 @jobs.command()

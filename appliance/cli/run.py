@@ -12,7 +12,7 @@ import threading
 import time
 import types
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 import click
 
@@ -20,7 +20,7 @@ from appliance import daemon, errors, supervise
 from appliance.cli.models import SAMPLES, samples
 from appliance.cli.shares import adopt_own
 from appliance.cli.site import Site, site
-from appliance.cli.transcribing import transcribe_files, transcribe_into
+from appliance.cli.transcribing import Done, transcribe_files, transcribe_into
 from appliance.nouns import display
 from appliance.settings import FORMATS, Settings, load
 from appliance.settings import Share as ShareSettings
@@ -235,26 +235,40 @@ def transcribe(
     options = settings.options_for(ShareSettings(name="files", root="/"))
     chosen = {"language": language, "model": model, "formats": formats or None}
     options = dataclasses.replace(options, **{k: v for k, v in chosen.items() if v is not None})  # type: ignore[arg-type]
-    failed = False
-    rows = []
     paths = list(dict.fromkeys(os.path.abspath(file) for file in files))
+    rows = []
     for done in (
         transcribe_into(settings, paths, options, out)
         if out
         else transcribe_files(settings, paths, options)
     ):
-        failed = failed or done.job.state is not State.DONE
-        error = errors.named(done.job.code, done.job.detail) if done.job.code else None
-        rows.append(
-            {
-                "recording": display(done.job.source.name),
-                "state": done.job.state,
-                "exports": ", ".join(os.path.basename(file) for file in done.files),
-                "sentence": error.sentence if error else None,
-            }
-        )
-    of.table(rows, ("recording", "state", "exports", "sentence"))
-    sys.exit(1 if failed else 0)
+        rows.append(_row(done))
+        if not of.as_json:
+            _tell(rows[-1])
+    if of.as_json:
+        of.table(rows, ())
+    sys.exit(0 if all(row["state"] == State.DONE for row in rows) else 1)
+
+
+def _row(done: Done) -> dict[str, object]:
+    error = errors.named(done.job.code, done.job.detail) if done.job.code else None
+    return {
+        "recording": display(done.job.source.name),
+        "state": str(done.job.state),
+        "files": list(done.files),
+        "warnings": [notice.code for notice in done.job.warnings],
+        "sentence": error.sentence if error else None,
+        "next_step": error.next_step if error else None,
+    }
+
+
+def _tell(row: dict[str, object]) -> None:
+    click.echo(f"{row['recording']}: {row['state']}")
+    for line in (row["sentence"], row["next_step"], *cast("list[str]", row["files"])):
+        if line:
+            click.echo(f"  {line}")
+    for code in cast("list[str]", row["warnings"]):
+        click.echo(f"  {code}: {errors.WARNINGS[code].message}")
 
 
 VERBS: Final = (up, demo, transcribe)

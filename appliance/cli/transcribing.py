@@ -21,12 +21,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from appliance import beneath, tasks, wire
-from appliance.box import open_box
+from appliance import beneath, daemon, tasks, wire
+from appliance.box import Box, open_box
+from appliance.cli.progress import bar, moving
 from appliance.deliver import place
 from appliance.deliver.names import choices
 from appliance.errors import EngineUnreachable, ExportConflict
-from appliance.nouns import Options, Source, Transcript
+from appliance.nouns import Options, Source, Transcript, display
 from appliance.settings import NodeSettings, Settings, Share
 from appliance.store import exports, jobs, transcripts
 from appliance.store.exports import Published
@@ -98,13 +99,19 @@ def transcribe_files(settings: Settings, files: Sequence[str], options: Options)
                 job = jobs.add(box.ledger, source, options, correlation="cli", who="cli")
                 if job is None:
                     continue  # named twice
-                tasks.perform(job.id, box)
+                with moving(lambda job=job: _line(box, job)):  # type: ignore[misc]
+                    tasks.perform(job.id, box)
                 job = jobs.must(box.ledger, job.id)
                 transcript = transcripts.get(box.ledger, job, job.options.tasks[0])
                 written = tuple(exports.of_job(box.ledger, job.id))
                 beside = os.path.dirname(file)
                 lie = tuple(os.path.join(beside, os.fsdecode(one.path)) for one in written)
                 yield Done(job, transcript, written, lie)
+
+
+def _line(box: Box, job: Job) -> str:
+    facts = daemon.progress_board(box.settings.run_dir).get(job.id, {})
+    return f"{display(job.source.name)}  {bar(facts)}"
 
 
 def _site_of(settings: Settings, folder: str, roots: Sequence[str]) -> Settings:
