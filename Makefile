@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 ONCE   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check format test lock clean
+.PHONY: help install demo check format test proof lock clean
 
 help:  ## Say what there is
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -46,6 +46,9 @@ programs:
 
 test: check programs  ## Everything that proves the product
 	$(BIN)/python -m pytest
+
+proof: install programs  ## The long proofs, with their figures (PROOF=words: one of them)
+	$(BIN)/python -m tests.proof $(PROOF)
 
 lock: install  ## Write the lock files anew (hashes, no addresses)
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml

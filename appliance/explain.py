@@ -78,8 +78,8 @@ def _of_file(ledger: Ledger, row: ShareRow, path: bytes) -> Iterator[str]:
 
 
 _ARRIVING: Final[Mapping[str, str]] = {
-    sightings.RECEIVING: "It is still arriving, or somebody has it open for writing: "
-    "{size} bytes so far. It is taken when that is over.",
+    sightings.RECEIVING: "{size} bytes of it are here. It is still arriving, somebody has it"
+    " open for writing, or we may not read it; it is taken when that is over.",
     sightings.SETTLING: "It has stopped growing at {size} bytes; we make sure that it is complete.",
 }
 

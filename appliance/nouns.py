@@ -63,7 +63,7 @@ class Recording:
     track: int  # the one we listen to, counted from 0 among the audio tracks
     rate: int  # Hz, of that track
     channels: int
-    declared: float | None  # seconds the container promises; None where it promises nothing
+    declared: float | None  # seconds the file says, or its bit rate suggests; None: neither does
     start: float  # seconds by which this track begins after the container's own zero
 
 

@@ -230,6 +230,18 @@ def _contradictions(settings: Settings) -> Iterator[str]:
                 yield f"share {share.name}: its root lies inside the share {other.name}"
         if _inside(share.root, settings.state_dir) or _inside(settings.state_dir, share.root):
             yield f"share {share.name}: its root and [node] state_dir lie inside each other"
+    yield from _english_only(settings)
+
+
+def _english_only(settings: Settings) -> Iterator[str]:
+    for name, profile in settings.profile.items():
+        if not profile.model.partition("@")[0].endswith(".en"):
+            continue
+        if profile.language not in (None, "en") or profile.task != "transcribe":
+            yield (
+                f"profile {name}: the model {profile.model} knows English only and translates "
+                f"nothing; choose {profile.model.partition('.en')[0]}, or language and task to fit"
+            )
 
 
 def _inside(path: str, folder: str) -> bool:

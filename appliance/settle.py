@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
 import signal
 import stat
@@ -23,6 +24,7 @@ from typing import Final
 from appliance import beneath
 from appliance.nouns import Source
 
+_OLDEST: Final = 100  # files among which one is looked for that may go
 _BLOCK: Final = 512  # bytes, the unit of st_blocks whatever the file system's own
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENXIO})
 
@@ -106,17 +108,12 @@ class Settling:
         """
         waiting = self._seen.get(path)
         if waiting is None:
-            if len(self._seen) >= self._capacity:
+            if len(self._seen) >= self._capacity and not self._make_room(now):
                 return False
             self._seen[path] = _Waiting(due=now, closed=closed)
         elif closed:
             waiting.closed, waiting.due = True, min(waiting.due, now)
         return True
-
-    def forget(self) -> None:
-        """Drop everything: the share is not what it was."""
-        self._seen.clear()
-        self._news.clear()
 
     def settled(self, now: float) -> Iterator[Source]:
         """Hand out each file that is complete as far as anybody can tell."""
@@ -144,6 +141,18 @@ class Settling:
     def next_due(self) -> float | None:
         """When the next look is due; None when nothing waits."""
         return min((waiting.due for waiting in self._seen.values()), default=None)
+
+    def _make_room(self, now: float) -> bool:
+        """Drop a file that has been in somebody's hands for long: the next scan brings it back.
+
+        Ten thousand files that we may not read must not keep the others out.
+        """
+        for path, waiting in itertools.islice(self._seen.items(), _OLDEST):
+            stuck = waiting.glance is not None and waiting.glance.writer is True
+            if stuck and now - waiting.since > self._patience.empty:
+                del self._seen[path]
+                return True
+        return False
 
     def _trusted(self, waiting: _Waiting, glance: Glance, now: float) -> bool:
         """Take one look into account; say whether the file may go."""

@@ -274,7 +274,10 @@ class Channel:
 
 
 def _message(frame: bytes) -> Message:
-    plain = json.loads(frame)
+    try:
+        plain = json.loads(frame)
+    except RecursionError as deep:
+        raise ValueError("a frame of endless brackets") from deep
     if not isinstance(plain, list) or len(plain) != 2 or plain[0] not in _KINDS:
         raise ValueError("not a frame of ours")
     return from_plain(_KINDS[plain[0]], plain[1])

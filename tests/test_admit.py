@@ -159,10 +159,16 @@ def test_a_file_that_is_gone_ends_its_waiting_job_and_may_come_back(ledger: Ledg
     assert (back.id, back.state) == (job.id, State.QUEUED)
 
 
-def test_a_running_job_is_left_to_find_out_by_itself(ledger: Ledger) -> None:
+def test_a_running_job_is_asked_to_stop_when_its_file_goes_or_changes(ledger: Ledger) -> None:
     job = _claimed(ledger)
+    admit.admit(ledger, SOURCE, Options())
+    assert not jobs.must(ledger, job.id).cancel
     admit.gone(ledger, "s", SOURCE.path)
-    assert jobs.must(ledger, job.id).state is State.RUNNING
+    running = jobs.must(ledger, job.id)
+    assert (running.state, running.cancel) == (State.RUNNING, True)
+    newer = admit.admit(ledger, Source("s", SOURCE.path, 20, 2), Options())
+    assert newer is not None
+    assert newer.state is State.QUEUED
 
 
 def test_a_failed_file_dropped_anew_is_tried_anew(ledger: Ledger) -> None:

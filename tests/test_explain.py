@@ -68,7 +68,7 @@ def test_a_rule_is_named_and_said_in_words(
 def test_a_file_on_its_way_is_told_with_its_bytes(ledger: Ledger, settings: Settings) -> None:
     big = Source("s", b"talk.mp4", 1_234_567, 1)
     sightings.note(ledger, big, sightings.RECEIVING, correlation="c")
-    assert "1,234,567 bytes so far" in said(ledger, settings, "talk.mp4")
+    assert "1,234,567 bytes of it" in said(ledger, settings, "talk.mp4")
 
 
 def test_a_file_never_seen_is_said_to_be_unseen(ledger: Ledger, settings: Settings) -> None:

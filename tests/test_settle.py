@@ -145,6 +145,16 @@ def test_no_more_files_wait_than_there_is_room_for() -> None:
     assert settling.touch(b"0", 1.0)
 
 
+def test_files_we_may_never_read_do_not_keep_the_others_out() -> None:
+    settling = Settling(lambda _path: seen(writer=True), capacity=2)
+    settling.touch(b"0", 0.0)
+    settling.touch(b"1", 0.0)
+    list(settling.settled(1.0))
+    assert not settling.touch(b"2", 500.0)
+    assert settling.touch(b"2", 700.0)
+    assert b"0" not in settling
+
+
 # --- real files ---------------------------------------------------------------------------------
 
 

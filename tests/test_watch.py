@@ -175,6 +175,13 @@ def test_a_restart_brings_nothing_twice_and_forgets_nothing(watched: Watched) ->
     assert len(watched.rung) == 2
 
 
+def test_a_share_whose_root_is_a_link_is_heard_all_the_same(watched: Watched) -> None:
+    watched.root.rename(watched.folder / "elsewhere")
+    watched.root.symlink_to("elsewhere")
+    ready(watched).drop("talk.wav")
+    watched.until(lambda: watched.queued("talk.wav"))
+
+
 # --- what is not ours ---------------------------------------------------------------------------
 
 
@@ -219,6 +226,15 @@ def test_a_folder_says_how_its_recordings_are_done(watched: Watched) -> None:
     assert (options.language, options.formats) == ("pl", ("txt",))
 
 
+def test_wrong_options_of_a_folder_are_answered_at_once(watched: Watched) -> None:
+    note = watched.root / "a" / ".transcribe.ERROR.txt"
+    ready(watched).drop("a/.transcribe.toml", b"langauge = 'de'")
+    watched.until(note.exists)
+    assert "did you mean language?" in note.read_text()
+    watched.drop("a/.transcribe.toml", b"language = 'de'")
+    watched.until(lambda: not note.exists())
+
+
 # --- old files ----------------------------------------------------------------------------------
 
 
@@ -252,7 +268,8 @@ def test_many_old_files_wait_for_a_person(tmp_path: Path, existing: str, becomes
     box.drop("new.wav")
     box.until(lambda: len(box.jobs) == becomes)
     box.look_again()
-    assert len(box.rung) == becomes
+    assert len(box.jobs) == becomes
+    assert len(box.rung) <= 64 * 3
     box.close()
 
 
@@ -295,6 +312,25 @@ def test_a_root_that_vanishes_and_returns_loses_and_repeats_nothing(watched: Wat
     assert len(watched.rung) == 31
     watched.drop("after.wav")  # and events are heard where the root is now
     watched.until(lambda: "after.wav" in watched.jobs)
+
+
+def test_what_was_seen_just_before_the_share_went_is_not_believed(watched: Watched) -> None:
+    ready(watched).drop("old.wav")
+    watched.until(lambda: watched.queued("old.wav"))
+    with (watched.root / "new.wav").open("wb") as stream:
+        stream.write(b"sound")
+        stream.flush()
+        watched.until(lambda: watched.sightings.get("new.wav") == "receiving")
+        (watched.root / "old.wav").unlink()
+        away = watched.root.rename(watched.folder / "away")
+        watched.root.mkdir()  # no check of the share is due yet
+    watched.go_on(1.0)
+    assert watched.queued("old.wav")
+    watched.root.rmdir()
+    (away / "old.wav").write_bytes(b"sound")
+    away.rename(watched.root)
+    watched.skip(6)
+    watched.until(lambda: watched.jobs.get("new.wav") == State.QUEUED)
 
 
 def test_a_share_with_another_marker_is_not_ours(watched: Watched) -> None:
@@ -436,6 +472,51 @@ def test_a_file_that_changed_while_we_copied_it_settles_again(watched: Watched) 
     watched.skip(6)
     watched.until(lambda: watched.queued("talk.wav"))
     assert watched.rung == [job.id, job.id]
+
+
+# --- events that cannot be had ------------------------------------------------------------------
+
+FEW_WATCHES = """
+import pathlib, sys
+from tests.watched import Watched, settings_for
+folder = pathlib.Path(sys.argv[1])
+box = Watched(folder, settings_for(folder))
+box.adopt()
+for n in range(100):
+    (box.root / f"{n}").mkdir()
+box.until(lambda: box.row.scanned_ms is not None)
+for n in range(100):
+    box.drop(f"{n}/talk.wav")
+box.skip(11)
+box.until(lambda: len(box.jobs) == 100)
+print(box.row.method)
+box.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "method"),
+    [
+        ("max_inotify_watches", 50, "scan (too few watches for events)"),
+        ("max_inotify_watches", 0, "scan"),
+        ("max_inotify_instances", 0, "scan"),
+    ],
+)
+def test_a_limit_of_the_kernel_makes_us_scan_and_is_said(
+    tmp_path: Path, limit: str, value: int, method: str
+) -> None:
+    limited = f'echo {value} > /proc/sys/user/{limit} && exec "$@"'
+    command = ["unshare", "-Ur", "sh", "-c", limited, "sh"]
+    if subprocess.run([*command, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no user namespace of our own to be had here")
+    found = subprocess.run(
+        [*command, sys.executable, "-c", FEW_WATCHES, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert found.stdout.strip() == method
 
 
 # --- parts --------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ import pytest
 from faster_whisper import vad
 from faster_whisper.audio import pad_or_trim
 from faster_whisper.feature_extractor import FeatureExtractor
-from media import sounds
 
 from appliance import windows
 from appliance.nouns import SAMPLE_RATE
+from tests.media import sounds
 
 Samples = npt.NDArray[np.float32]
 

@@ -25,7 +25,6 @@ from appliance.store.ledger import Ledger
 from appliance.store.shares import ShareRow
 
 ASK_ABOVE: Final = 200  # recordings in a share we have never seen, before we ask a person
-_NOT_BEGUN: Final = LIVE - {State.RUNNING}
 
 
 class Step(enum.Enum):
@@ -80,7 +79,7 @@ def _again(ledger: Ledger, job: Job | None, options: Options, *, was_gone: bool)
     """Queue a job whose file is (back) in its place: one dropped anew is asked for anew."""
     waits = {State.DISCOVERED, State.SOURCE_MISSING}
     if was_gone:
-        waits |= {State.FAILED, State.DEAD}
+        waits |= {State.FAILED, State.DEAD, State.CANCELLED}
     if job is None or job.state not in waits:
         return None
     changed = options if was_gone and options != job.options else None
@@ -105,10 +104,13 @@ def end_live(
     *,
     but: Source | None = None,
 ) -> None:
-    """End every job of this path that has not begun; a running one finds out by itself."""
+    """End every job of this path that has not begun, and ask a running one to stop."""
     for job in list(jobs.at(ledger, share, path)):
-        unchanged = but is not None and job.source.same_file(but)
-        if job.state in _NOT_BEGUN and not unchanged:
+        if but is not None and job.source.same_file(but):
+            continue
+        if job.state is State.RUNNING:  # or it would deliver over what its successor writes
+            jobs.cancel(ledger, job, who="watch")
+        elif job.state in LIVE:
             error = cause(name=display(job.source.name))
             jobs.move(ledger, job, State.SOURCE_MISSING, who="watch", error=error)
 

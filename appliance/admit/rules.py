@@ -80,8 +80,13 @@ def of_folder(name: bytes) -> str | None:
 
 def of_path(path: bytes) -> str | None:
     """The rule that keeps the file at this path (below the share's root) out."""
-    *folders, name = path.split(b"/")
-    return next(filter(None, map(of_folder, folders)), None) or of_file(name)
+    folder, _, name = path.rpartition(b"/")
+    return (of_tree(folder) if folder else None) or of_file(name)
+
+
+def of_tree(path: bytes) -> str | None:
+    """The rule that keeps a folder at this path out, by its own name or one above it."""
+    return next(filter(None, map(of_folder, path.split(b"/"))), None)
 
 
 def is_media(name: bytes) -> bool:

@@ -12,12 +12,13 @@ import sys
 import click
 
 from appliance import __version__
-from appliance.cli import jobs, models, processes, run, settings, shares
+from appliance.cli import explain, jobs, models, processes, run, settings, shares
 from appliance.cli.site import Site
 from appliance.errors import (
     AlreadyRunning,
     ApplianceError,
     LedgerBusy,
+    ModelUnreachable,
     NotReachable,
     SettingsInvalid,
     ShareError,
@@ -35,8 +36,8 @@ def cli(context: click.Context, file: str | None, *, as_json: bool, verbose: boo
     context.obj = Site(file, as_json=as_json, verbose=verbose)
 
 
-for group in (run.VERBS, processes.VERBS, jobs.VERBS, shares.VERBS, settings.VERBS, models.VERBS):
-    for verb in group:
+for family in (run, processes, jobs, shares, settings, models, explain):
+    for verb in family.VERBS:
         cli.add_command(verb)
 
 
@@ -48,13 +49,22 @@ def main() -> None:
         click.echo(f"{error.code}: {error.sentence}", err=True)
         click.echo(error.next_step, err=True)
         sys.exit(_exit_code(error))
+    except OSError as error:
+        click.echo(f"{error.filename or 'the system'}: {error.strerror or error}", err=True)
+        sys.exit(1)
+    except Exception as bug:
+        if "--verbose" in sys.argv:
+            raise
+        click.echo(f"bug: something went wrong inside the appliance ({bug!r}).", err=True)
+        click.echo("Run it again with --verbose and tell us what it says.", err=True)
+        sys.exit(1)
 
 
 def _exit_code(error: ApplianceError) -> int:
     match error:
         case SettingsInvalid():
             return 78
-        case NotReachable():
+        case NotReachable() | ModelUnreachable():
             return 69
         case AlreadyRunning() | LedgerBusy() | ShareError():
             return 75

@@ -1,4 +1,4 @@
-"""Verbs about models: list, and the self-test that transcribes known words."""
+"""Verbs about models: pull, verify, list, and the self-test that transcribes known words."""
 
 from __future__ import annotations
 
@@ -12,28 +12,144 @@ from typing import Any, Final
 import click
 
 from appliance import weights
+from appliance.cli.fetching import Progress
 from appliance.cli.site import Site, site
 from appliance.cli.transcribing import Done, transcribe_files
-from appliance.settings import Share
+from appliance.errors import ModelCorrupt, ModelMissing
+from appliance.settings import GB, Profile, Settings, Share
+from appliance.weights import pull as pulling
+from appliance.weights.catalogue import HOMES, HUB
+from appliance.weights.manifest import parse
+from appliance.weights.pull import Wish
 
 
 @click.group()
 def model() -> None:
-    """Look at the models on this box."""
+    """The models on this box, and how they get here."""
 
 
 @model.command("list")
 @site
 def list_(of: Site) -> None:
     """Every model on this box."""
-    found = weights.listing(of.settings().model_dir)
-    of.table(
-        [{"name": one.name, "sha256": one.sha256, "path": one.path} for one in found],
-        ("name", "sha256", "path"),
-    )
+    settings = of.settings()
+    rows = [_row(one, settings) for one in weights.listing(settings.model_dir)]
+    of.table(rows, ("name", "size", "digest", "commit", "languages", "mels", "profiles", "state"))
 
 
-SAMPLES: Final = os.path.join(os.path.dirname(weights.__file__), "selftest", "samples")
+def _row(one: weights.ModelFolder | ModelCorrupt, settings: Settings) -> dict[str, Any]:
+    if isinstance(one, ModelCorrupt):
+        return {"name": one.detail["model"], "state": one.sentence}
+    manifest = one.manifest
+    return {
+        "name": one.name,
+        "size": _human(one.size),
+        "bytes": one.size,
+        "digest": one.sha256[:12],
+        "sha256": one.sha256,
+        "repository": manifest.repository if manifest else None,
+        "revision": manifest.revision if manifest else None,
+        "commit": manifest.revision[:12] if manifest and manifest.revision else None,
+        "languages": "many" if one.multilingual else "en",
+        "multilingual": one.multilingual,
+        "mels": one.mels,
+        "profiles": ", ".join(_profiles(one, settings)),
+        "path": one.path,
+        "state": "ok" if manifest or one.name == weights.SELFTEST else "no manifest",
+    }
+
+
+def _profiles(one: weights.ModelFolder, settings: Settings) -> list[str]:
+    """The profiles that load this very folder."""
+    profiles = {"default": Profile(), **settings.profile}
+    return [
+        name
+        for name, profile in profiles.items()
+        if weights.chosen(profile.model, settings.model_dir) == one.path
+    ]
+
+
+def _human(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+@model.command()
+@click.argument("names", nargs=-1)
+@site
+def verify(of: Site, names: tuple[str, ...]) -> None:
+    """Read every file of the models NAMES (or all) and compare with their manifests."""
+    model_dir = of.settings().model_dir
+    every = [os.path.basename(path) for _name, path in weights.on_disk(model_dir)]
+    rows = []
+    for name in names or (weights.SELFTEST, *every):
+        try:
+            found = weights.verify(name, model_dir)
+        except (ModelCorrupt, ModelMissing) as error:
+            rows.append({"name": name, "state": error.sentence, "next": error.next_step})
+            continue
+        rows.append(
+            {
+                "name": name,
+                "state": "ok" if found.manifest else "readable; nothing to compare with",
+                "sha256": found.sha256,
+            }
+        )
+    of.table(rows, ("name", "state", "sha256", "next"))
+    raise SystemExit(1 if any("next" in row for row in rows) else 0)
+
+
+@model.command(epilog=f"Names we know: {', '.join(HOMES)}.")
+@click.argument("name")
+@click.option("--from", "source", metavar="FOLDER", help="Copy from a folder, not from a hub.")
+@click.option("--repository", metavar="OWNER/NAME", help="Where a model we do not know lies.")
+@click.option("--revision", metavar="COMMIT", help="Take this commit (or branch: `main`).")
+@click.option("--manifest", "manifest_file", metavar="FILE", help="Every file must be as in it.")
+@click.option("--sha256", metavar="DIGEST", help="The digest, as `model verify` shows it.")
+@click.option("--hub", default=HUB, show_default=True, metavar="URL", help="A mirror of the hub.")
+@site
+def pull(
+    of: Site,
+    /,
+    name: str,
+    source: str | None,
+    manifest_file: str | None,
+    hub: str,
+    **pins: str | None,
+) -> None:
+    """Bring the model NAME onto this box; a pull that was interrupted goes on."""
+    settings = of.settings()
+    wish = Wish(name, manifest=_manifest(manifest_file), **pins)
+    keep_free = int(settings.disk.stop_below_gb * GB)
+    with Progress(as_json=of.as_json) as told:
+        if source is None:
+            brought = pulling.pull(
+                wish, settings.model_dir, hub=hub, keep_free_bytes=keep_free, told=told
+            )
+        else:
+            brought = pulling.copy(
+                wish, source, settings.model_dir, keep_free_bytes=keep_free, told=told
+            )
+    row = {**_row(brought.folder, settings), "fresh": brought.fresh}
+    if of.as_json:
+        click.echo(json.dumps(row, ensure_ascii=False))
+        return
+    folder = os.path.basename(brought.folder.path)
+    click.echo(f"{folder}, {row['size']}: {'ready' if brought.fresh else 'was here already'}")
+    if not row["profiles"]:
+        click.echo(f'Name it in the settings: [profile.default] model = "{name}"')
+
+
+def _manifest(file: str | None) -> weights.Manifest | None:
+    if file is None:
+        return None
+    try:
+        with open(file, encoding="utf-8") as stream:
+            return parse(stream.read())
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(f"{file}: {error}", param_hint="--manifest") from error
+
+
+SAMPLES: Final = os.path.join(weights.BUNDLED, "..", "samples")
 
 
 def samples() -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from appliance import daemon, errors, supervise
 from appliance.cli.models import SAMPLES, samples
 from appliance.cli.shares import adopt_own
 from appliance.cli.site import Site, site
-from appliance.cli.transcribing import transcribe_files
+from appliance.cli.transcribing import transcribe_files, transcribe_into
 from appliance.nouns import display
 from appliance.settings import FORMATS, Settings, load
 from appliance.settings import Share as ShareSettings
@@ -219,6 +219,7 @@ def _follow_all(ledger: Ledger, settings: Settings, stopped: threading.Event) ->
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
 @click.option("--language", help="ISO 639-1; without it we listen and find out.")
 @click.option("--model", help="Another model than the default profile's.")
+@click.option("--out", type=click.Path(file_okay=False), help="Put the transcripts into DIR.")
 @click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS))
 @site
 def transcribe(
@@ -226,23 +227,29 @@ def transcribe(
     files: tuple[str, ...],
     language: str | None,
     model: str | None,
+    out: str | None,
     formats: tuple[str, ...],
 ) -> None:
-    """Transcribe FILES now; the transcripts lie beside them."""
+    """Transcribe FILES now; the transcripts lie beside them, or in DIR."""
     settings = of.settings()
     options = settings.options_for(ShareSettings(name="files", root="/"))
     chosen = {"language": language, "model": model, "formats": formats or None}
     options = dataclasses.replace(options, **{k: v for k, v in chosen.items() if v is not None})  # type: ignore[arg-type]
     failed = False
     rows = []
-    for done in transcribe_files(settings, [os.path.abspath(file) for file in files], options):
+    paths = list(dict.fromkeys(os.path.abspath(file) for file in files))
+    for done in (
+        transcribe_into(settings, paths, options, out)
+        if out
+        else transcribe_files(settings, paths, options)
+    ):
         failed = failed or done.job.state is not State.DONE
         error = errors.named(done.job.code, done.job.detail) if done.job.code else None
         rows.append(
             {
                 "recording": display(done.job.source.name),
                 "state": done.job.state,
-                "exports": ", ".join(display(one.path) for one in done.exports),
+                "exports": ", ".join(os.path.basename(file) for file in done.files),
                 "sentence": error.sentence if error else None,
             }
         )

@@ -1,16 +1,20 @@
-"""Verbs about shares: list, adopt."""
+"""Verbs about shares: list, add, adopt, test."""
 
 from __future__ import annotations
 
+import json
+import os
 from typing import Final
 
 import click
 
+from appliance import marker
 from appliance.cli.site import Site, site
-from appliance.settings import Settings
+from appliance.errors import SettingsInvalid, ShareReadOnly
+from appliance.settings import LAPTOP_FILE, Settings, default_file
 from appliance.store import shares as store
 from appliance.store.ledger import Ledger
-from appliance.watch import adopt
+from appliance.watch import adopt, probe, standing
 
 
 @click.group()
@@ -57,6 +61,62 @@ def adopt_(of: Site, name: str, existing: str) -> None:
     with of.ledger(make=True) as ledger:
         adopt(ledger, one, existing=existing)
     click.echo(f"{name}: adopted")
+
+
+@share.command()
+@click.argument("name")
+@click.argument("root", type=click.Path(file_okay=False, resolve_path=True))
+@click.option("--kind", type=click.Choice(["auto", "local", "smb", "nfs"]), default="auto")
+@click.option("--profile", default="default", show_default=True)
+@site
+def add(of: Site, name: str, root: str, kind: str, profile: str) -> None:
+    """Write a share NAME with the folder ROOT into the settings."""
+    facts = {"name": name, "root": root, "kind": kind, "profile": profile}
+    file = _write_drop_in(of, name, facts)
+    try:
+        of.settings()
+    except SettingsInvalid:
+        os.unlink(file)
+        raise
+    click.echo(f"written to {file}")
+    click.echo("It is watched from the next start on; `appliance share test` looks at it now.")
+
+
+def _write_drop_in(of: Site, name: str, facts: dict[str, str]) -> str:
+    """Put a [[share]] of its own beside the settings file; no other file is changed."""
+    main = of.file or default_file() or LAPTOP_FILE
+    folder = os.path.join(os.path.dirname(main), "conf.d")
+    os.makedirs(folder, exist_ok=True)
+    if not os.path.exists(main):
+        with open(main, "x", encoding="utf-8") as stream:
+            stream.write("# Settings of this appliance. Shares may also lie in conf.d/*.toml.\n")
+    file = os.path.join(folder, f"share-{os.path.basename(name)}.toml")
+    if os.path.exists(file):
+        raise click.ClickException(f"{file} is there already; edit it")
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in facts.items()]
+    with open(file, "x", encoding="utf-8") as stream:
+        stream.write("".join(["[[share]]\n", *lines]))
+    return file
+
+
+@share.command("test")
+@click.argument("name")
+@site
+def test_(of: Site, name: str) -> None:
+    """Look at the share NAME now: mounted, marked, readable, writable; exit 75 when not."""
+    one = of.settings().share_named(name)
+    if one is None:
+        raise click.ClickException(f"no share is named {name} in the settings")
+    with of.ledger(make=True) as ledger:
+        seen = standing.look(one, marker.expected(ledger, one))
+    mount = seen.mount
+    click.echo(f"{name}: {one.root} lies on {mount.fstype}")
+    if seen.error is not None:
+        click.echo(f"{name}: {seen.why}")
+        raise seen.error
+    if not probe.writable(one.root):
+        raise ShareReadOnly(share=name, name="a small test file")
+    click.echo(f"{name}: online, and it takes files")
 
 
 def adopt_own(ledger: Ledger, settings: Settings) -> None:

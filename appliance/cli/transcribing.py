@@ -9,19 +9,23 @@ Not here: the line (workloads).
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from appliance import tasks, wire
+from appliance import beneath, tasks, wire
 from appliance.box import open_box
-from appliance.errors import EngineUnreachable
+from appliance.deliver import place
+from appliance.deliver.names import choices
+from appliance.errors import EngineUnreachable, ExportConflict
 from appliance.nouns import Options, Source, Transcript
 from appliance.settings import NodeSettings, Settings, Share
 from appliance.store import exports, jobs, transcripts
@@ -38,6 +42,47 @@ class Done:
     job: Job
     transcript: Transcript | None
     exports: tuple[Published, ...]
+    files: tuple[str, ...]  # where they lie now
+
+
+def transcribe_into(
+    settings: Settings, files: Sequence[str], options: Options, out: str
+) -> Iterator[Done]:
+    """Transcribe files one after the other; their exports lie in the folder `out`.
+
+    The line runs over copies of ours, and what it wrote beside them is handed over: under
+    the same names where those are free, never over a file that is there.
+    """
+    os.makedirs(out, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="appliance-") as folder:
+        copies = []
+        for number, file in enumerate(files):
+            os.mkdir(os.path.join(folder, str(number)))
+            copies.append(shutil.copy2(file, os.path.join(folder, str(number))))
+        for done in transcribe_files(settings, copies, options):
+            yield replace(done, files=tuple(_hand_over(file, out) for file in done.files))
+
+
+def _hand_over(file: str, out: str) -> str:
+    """Put a finished file into another folder, and say under which name."""
+    with open(file, "rb") as stream:
+        content = stream.read()
+    base, suffix = os.path.splitext(os.path.basename(file))
+    name, ending = os.fsencode(base), os.fsencode(suffix)
+    temp = b".~appliance-out%s" % ending
+    with beneath.root(out) as folder:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temp, dir_fd=folder)
+        place.write(folder, temp, content)
+        try:
+            for choice in choices(name, ending, recording=name, longest=255):
+                same = place.sha256(folder, choice) == hashlib.sha256(content).hexdigest()
+                if same or place.put(folder, temp, choice, over=None):
+                    return os.path.join(out, os.fsdecode(choice))
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temp, dir_fd=folder)
+    raise ExportConflict(name=base)
 
 
 def transcribe_files(settings: Settings, files: Sequence[str], options: Options) -> Iterator[Done]:
@@ -56,7 +101,10 @@ def transcribe_files(settings: Settings, files: Sequence[str], options: Options)
                 tasks.perform(job.id, box)
                 job = jobs.must(box.ledger, job.id)
                 transcript = transcripts.get(box.ledger, job, job.options.tasks[0])
-                yield Done(job, transcript, tuple(exports.of_job(box.ledger, job.id)))
+                written = tuple(exports.of_job(box.ledger, job.id))
+                beside = os.path.dirname(file)
+                lie = tuple(os.path.join(beside, os.fsdecode(one.path)) for one in written)
+                yield Done(job, transcript, written, lie)
 
 
 def _site_of(settings: Settings, folder: str, roots: Sequence[str]) -> Settings:

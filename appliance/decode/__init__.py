@@ -11,6 +11,7 @@ started long before: everything is imported and every right given up before a fi
     promises   how long a file says it is, and when to believe it
     tracks     which of several audio tracks
     sound      that track's packets → blocks of 16 kHz mono, and what was wrong with them
+    reshape    frames of any shape → 16 kHz mono
 
 Not here: cutting sound into windows (windows), the model (engine), any file name.
 """

@@ -17,11 +17,11 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.packet import Packet
 
 from appliance.decode.media import Media, check_sound
 from appliance.decode.promises import formats
+from appliance.decode.reshape import Reshaper, Shape, shape_of
 from appliance.errors import NoAudioData, NodeIO, SourceUnreadable, TooLong
 from appliance.nouns import SAMPLE_RATE
 
@@ -45,8 +45,8 @@ class Sound:
     def __init__(self, media: Media, *, max_seconds: float) -> None:
         self._media = media
         self._max_seconds = max_seconds
-        self._shape: tuple[str, str, int] | None = None
-        self._resampler: AudioResampler | None = None
+        self._shape: Shape | None = None
+        self._reshaper: Reshaper | None = None
         self._stamps = _Stamps(media)
         self._lost = 0.0  # seconds of silence where the file should have held sound
         self.samples = 0
@@ -140,27 +140,33 @@ class Sound:
             yield self._counted(piece)
 
     def _resampled(self, frame: AudioFrame) -> list[Block]:
-        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
         ended: list[Block] = []
-        if shape != self._shape:
-            check_sound(self._media.name, rate=frame.sample_rate, channels=frame.layout.nb_channels)
+        if shape_of(frame) != self._shape:
             ended = self._flushed()
-            self._shape = shape
-            self._resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+            self._reshape(frame)
         frame.pts = None  # times that jump must not move the sound
         return ended + self._through(frame)
 
+    def _reshape(self, frame: AudioFrame) -> None:
+        rate, channels = frame.sample_rate, frame.layout.nb_channels
+        check_sound(self._media.name, rate=rate, channels=channels)
+        self._shape, self._reshaper = shape_of(frame), None
+        try:
+            self._reshaper = Reshaper(shape_of(frame))
+        except av.FFmpegError as why:
+            self._excuse(why)
+
     def _flushed(self) -> list[Block]:
-        return [] if self._resampler is None else self._through(None)
+        return self._through(None)
 
     def _through(self, frame: AudioFrame | None) -> list[Block]:
-        assert self._resampler is not None  # noqa: S101 - both callers have made one
+        if self._reshaper is None:
+            return []
         try:
-            resampled = self._resampler.resample(frame)
+            return list(self._reshaper.push(frame))
         except av.FFmpegError as why:
             self._excuse(why)
             return []
-        return [np.ravel(each.to_ndarray()).astype(np.int16, copy=False) for each in resampled]
 
     def _counted(self, piece: Block) -> Block:
         self.samples += len(piece)

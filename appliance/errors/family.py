@@ -32,8 +32,17 @@ class Budget(enum.Enum):
 class _Facts(dict[str, object]):
     """The facts of an error; one that is missing reads as its own name, never as a KeyError."""
 
-    def __missing__(self, key: str) -> str:
-        return f"({key})"
+    def __missing__(self, key: str) -> object:
+        return _Unknown(f"({key})")
+
+
+class _Unknown(str):
+    """The name of a missing fact, whatever form a number was to take there."""
+
+    __slots__ = ()
+
+    def __format__(self, form: str) -> str:
+        return str(self)
 
 
 class ApplianceError(Exception):

@@ -98,11 +98,32 @@ class ModelMissing(NodeError):
 
 class ModelCorrupt(NodeError):
     code = "node.model-corrupt"
-    message = "The model {model} on this box is damaged: {why}."
+    message = "The model {model} is damaged: {why}."
     hint = "Fetch it again with `appliance model pull {model}`."
     retry = Retry.WHEN_WELL
     budget = Budget.NONE
     gate = "model:{model}"
+    note = False
+
+
+class ModelUnknown(NodeError):
+    """Only a person who fetches a model meets this one and the next."""
+
+    code = "node.model-unknown"
+    message = "There is no model {model} that everybody may fetch at {where}."
+    hint = "`appliance model pull --help` names those we know; others need --repository."
+    retry = Retry.NEVER
+    note = False
+
+
+class ModelUnreachable(NodeError):
+    code = "node.model-unreachable"
+    message = "The model {model} could not be fetched from {where}: {why}."
+    hint = (
+        "Run the same command again: it goes on where it stopped. Without a way to the internet, "
+        "copy the folder from another machine: `appliance model pull {model} --from FOLDER`."
+    )
+    retry = Retry.NEVER
     note = False
 
 

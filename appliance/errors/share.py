@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from appliance.errors.family import ApplianceError, Retry
+from typing import ClassVar
+
+from appliance.errors.family import ApplianceError, Budget, Retry
 
 
 class ShareError(ApplianceError):
     """The folder, not the file. Jobs wait and lose nothing; they go on when it is well again."""
 
     retry = Retry.WHEN_WELL
-    gate = "share:{share}"
+    gate: ClassVar[str | None] = "share:{share}"
 
 
 class ShareOffline(ShareError):
@@ -47,3 +49,5 @@ class ShareBusy(ShareError):
     message = "The file {name} on {share} is locked by another program."
     hint = "Close the program that uses it; we try again by ourselves."
     retry = Retry.LATER
+    budget = Budget.ERRORS
+    gate = None

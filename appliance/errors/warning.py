@@ -47,6 +47,11 @@ WARNINGS: Final[Mapping[str, Caution]] = {
             "If it is wrong, set the language in .transcribe.toml and drop the file again.",
         ),
         Caution(
+            "warning.english-only",
+            "The model {model} knows English only; {language} was asked for.",
+            "If nobody speaks English in it, this is nonsense: choose a model for your language.",
+        ),
+        Caution(
             "warning.decode-errors",
             "{count} damaged places in the file were skipped.",
             "Compare with the original recording.",

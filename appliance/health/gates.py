@@ -1,11 +1,11 @@
 """Is what closed a gate well again? A table: what the gate's name begins with, and how to look.
 
-Not here: opening the gate (recover).
+Not here: opening the gate (recover), and the gates of shares: their watch opens them,
+because only its child may touch a share that perhaps hangs.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -13,8 +13,6 @@ from typing import Final
 from appliance import weights, wire
 from appliance.errors import ModelCorrupt, ModelMissing
 from appliance.settings import GB, Settings
-
-_SIMPLY_TRY_SECONDS: Final = 30.0
 
 
 def _disk(_name: str, settings: Settings, _closed_for: float) -> bool:
@@ -42,25 +40,16 @@ def _model(name: str, settings: Settings, _closed_for: float) -> bool:
     return True
 
 
-def _share(name: str, settings: Settings, closed_for: float) -> bool:
-    """A share that could not be written to: look at its root, then simply try again.
-
-    One that is offline or the wrong one is opened by its watcher, which looks at the marker.
-    """
-    share = settings.share_named(name)
-    return share is not None and closed_for > _SIMPLY_TRY_SECONDS and os.path.isdir(share.root)
-
-
 _LOOK: Final[Mapping[str, Callable[[str, Settings, float], bool]]] = {
     "disk": _disk,
     "spool": _spool,
     "engine": _engine,
     "model": _model,
-    "share": _share,
 }
 
 
 def is_well(gate: str, settings: Settings, *, closed_for: float) -> bool:
     """Tell whether a gate, closed for that many seconds, may open."""
     kind, _, name = gate.partition(":")
-    return _LOOK[kind](name, settings, closed_for)
+    look = _LOOK.get(kind)
+    return look is not None and look(name, settings, closed_for)

@@ -40,7 +40,7 @@ def assemble(outcome: Outcome, task: str, provenance: Provenance) -> Transcript:
         duration=round(outcome.ended.seconds, 3),
         model=outcome.welcome.model,
         segments=segments,
-        warnings=tuple(_warnings(outcome, segments)),
+        warnings=tuple(_warnings(outcome, segments, provenance.options.get("language"))),
         provenance=provenance,
     )
 
@@ -48,7 +48,8 @@ def assemble(outcome: Outcome, task: str, provenance: Provenance) -> Transcript:
 def _segments(outcome: Outcome, task: str) -> Iterator[Segment]:
     for window in outcome.windows:
         for segment in outcome.heard[window.index, task].segments:
-            yield from _placed(segment, window)
+            if segment.text.strip():
+                yield from _placed(segment, window)
 
 
 def _placed(segment: Segment, window: Window) -> Iterator[Segment]:
@@ -124,9 +125,14 @@ def _parted(words: Sequence[Word]) -> Iterator[list[Word]]:
         yield part
 
 
-def _warnings(outcome: Outcome, segments: Sequence[Segment]) -> Iterator[Notice]:
+def _warnings(
+    outcome: Outcome, segments: Sequence[Segment], asked_language: object
+) -> Iterator[Notice]:
     if outcome.welcome.model == SELFTEST:
         yield Notice("warning.selftest-model")
+    if not outcome.welcome.multilingual and asked_language not in (None, "en"):
+        facts = {"model": outcome.welcome.model, "language": str(asked_language)}
+        yield Notice("warning.english-only", facts)
     if outcome.welcome.fallback:
         yield Notice("warning.cpu-fallback")
     if outcome.ended.damaged:

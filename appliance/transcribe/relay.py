@@ -131,9 +131,12 @@ class Relay:
         """Connect and be welcomed, waiting for an engine that is just starting."""
         until = time.monotonic() + patience
         while True:
-            with contextlib.suppress(OSError, wire.Hung):
-                self._engine = wire.connect(self._socket)
-                return self._greet(self._engine, stop)
+            with contextlib.suppress(OSError, wire.Hung), contextlib.ExitStack() as unless_welcome:
+                engine = unless_welcome.enter_context(wire.connect(self._socket))
+                welcome = self._greet(engine, stop)
+                unless_welcome.pop_all()
+                self._engine = engine
+                return welcome
             stop()
             if time.monotonic() > until:
                 raise EngineLost if lost else EngineUnreachable
@@ -254,7 +257,10 @@ class Relay:
         self._send_windows()
 
     def _from_engine(self, engine: wire.Channel) -> None:
-        got = engine.receive()
+        try:
+            got = engine.receive()
+        except ValueError as error:
+            raise EngineLost from error  # it talks nonsense
         if got is None:
             return
         self._moved = time.monotonic()

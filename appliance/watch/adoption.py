@@ -29,7 +29,7 @@ def adopt(ledger: Ledger, share: Share, *, existing: str) -> ShareRow:
     A share that carries a marker already keeps it. Raises share.offline, .read-only or
     .denied, and leaves the ledger as it was.
     """
-    if misplaced(share.kind, mount_of(share.root)):
+    if misplaced(share.kind, mount_of(os.path.realpath(share.root))):
         raise ShareOffline(share=share.name)
     marker_id = _marked(share) if share.require_marker else None
     shares.adopt(ledger, share.name, marker=marker_id, existing=existing)

@@ -30,6 +30,7 @@ from appliance.watch.scan import LEAVE_ALONE, Entry
 
 Ring = Callable[[int], None]
 _BATCH: Final = 1_000  # rows a transaction
+_RINGS: Final = 64  # a batch; whoever recovers lost bells rings for the rest in good time
 _MANY: Final = 20  # files that may vanish at once before we ask for a second look
 _NEWS_SECONDS: Final = 0.5  # how often at most the waiting files are written down
 
@@ -44,6 +45,7 @@ class Finds:
         share: Share,
         mount: Mount,
         *,
+        sure: Callable[[], bool],
         ring: Ring,
         beat: Callable[[], None],
     ) -> None:
@@ -51,6 +53,7 @@ class Finds:
         self._share = share
         self._mount = mount
         self._default = settings.options_for(share)
+        self._sure = sure  # asked right before anything is believed
         self._ring = ring
         self._beat = beat
         self._options = FolderOptions()
@@ -118,6 +121,11 @@ class Finds:
         elif not self._settling.touch(entry.path, now, closed=closed):
             self.refused = True
 
+    def folder_file(self, path: bytes) -> None:
+        """Somebody wrote a folder's options: say at once when they are wrong."""
+        with beneath.root(self._share.root) as root_fd:
+            self._options.options(root_fd, path, self._default)
+
     def unsettled(self, now: float) -> None:
         """Let files settle again that changed while somebody copied them, or we were away."""
         jobs = overdue.unsettled(self._ledger, self._share.name)
@@ -130,18 +138,17 @@ class Finds:
 
     # --- settled --------------------------------------------------------------------------------
 
-    def settle(self, now: float, still_online: Callable[[], bool]) -> None:
-        """Look at the waiting files; those that are complete become jobs.
-
-        `still_online` is asked once more before anything is believed.
-        """
+    def settle(self, now: float) -> None:
+        """Look at the waiting files; those that are complete become jobs."""
         ready = list(self._settling.settled(now))
-        news = self._settling.news() if ready or now - self._told >= _NEWS_SECONDS else []
-        if not (ready or news or self._ignored):
+        told_enough = not self._settling.has_news or now - self._told < _NEWS_SECONDS
+        if told_enough and not (ready or self._ignored):
             return
-        if not still_online():
+        if not self._sure():
+            for source in ready:
+                self._settling.touch(source.path, now)
             return
-        self._write_down(news)
+        self._write_down(self._settling.news())
         for start in range(0, len(ready), _BATCH):
             self._admit(ready[start : start + _BATCH])
         self._told = now
@@ -171,7 +178,7 @@ class Finds:
                 if job is not None:
                     born.append(job.id)
         self._write_down(())
-        for job_id in born:
+        for job_id in born[:_RINGS]:
             self._ring(job_id)
 
     def _forget_signature(self, path: bytes) -> None:
@@ -186,6 +193,17 @@ class Finds:
         seen = sightings.get(self._ledger, self._share.name, path)
         if seen is not None and seen.state != sightings.GONE and self._is_missing(path):
             self._gone([path])
+
+    def _gone(self, paths: Sequence[bytes]) -> None:
+        """Write down that files are gone, if the share is still here."""
+        for start in range(0, len(paths), _BATCH):
+            self._beat()
+            if not self._sure():
+                return
+            with self._ledger.writing():
+                for path in paths[start : start + _BATCH]:
+                    self._forget_signature(path)
+                    admit.gone(self._ledger, self._share.name, path)
 
     def missing(self, blind: Sequence[bytes]) -> int:
         """Take up what a full scan has not met; `blind` are the folders it did not look into.
@@ -218,19 +236,13 @@ class Finds:
         self._gone(paths)
         return 0
 
-    def _gone(self, paths: Sequence[bytes]) -> None:
-        for start in range(0, len(paths), _BATCH):
-            self._beat()
-            with self._ledger.writing():
-                for path in paths[start : start + _BATCH]:
-                    self._forget_signature(path)
-                    admit.gone(self._ledger, self._share.name, path)
-
     def notes(self) -> None:
         """Try again what somebody asks for by deleting the error file beside it."""
         for note in list(exports.error_notes(self._ledger, self._share.name)):
             recording = admit.source_of(self._ledger, note)
-            if recording and self._is_missing(note.path) and not self._is_missing(recording.path):
+            if recording is None or not self._is_missing(note.path):
+                continue
+            if not self._is_missing(recording.path) and self._sure():
                 job = admit.try_again(self._ledger, note)
                 if job is not None:
                     self._ring(job.id)
@@ -249,7 +261,8 @@ class Finds:
 
     def _entry(self, path: bytes) -> Entry | None:
         try:
-            found = self._stat(path)
+            with beneath.root(self._share.root) as root_fd:
+                found = os.stat(path, dir_fd=root_fd, follow_symlinks=False)
         except OSError:
             return None
         mode = found.st_mode
@@ -259,23 +272,23 @@ class Finds:
         return Entry(path, found.st_size, found.st_mtime_ns, why)
 
     def _is_missing(self, path: bytes) -> bool:
-        """Whether the file is surely not there: any other trouble than ENOENT says nothing."""
+        """Whether the file is not there: any other trouble than ENOENT says nothing.
+
+        Raises OSError when the root itself is away.
+        """
         self._beat()
-        try:
-            self._stat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return True
-        except OSError:
-            return False
+        with beneath.root(self._share.root) as root_fd:
+            try:
+                os.stat(path, dir_fd=root_fd, follow_symlinks=False)
+            except (FileNotFoundError, NotADirectoryError):
+                return True
+            except OSError:
+                return False
         return False
 
     def _is_other(self, path: bytes, key: int) -> bool:
         entry = self._entry(path)
         return entry is None or key_of(entry.path, entry.size, entry.mtime_ns) != key
-
-    def _stat(self, path: bytes) -> os.stat_result:
-        with beneath.root(self._share.root) as root_fd:
-            return os.stat(path, dir_fd=root_fd, follow_symlinks=False)
 
 
 def _lies_in(path: bytes, folders: Sequence[bytes]) -> bool:

@@ -112,7 +112,7 @@ class Hints:
     """The events of one tree, from `start` to `stop`."""
 
     def __init__(self, root: str, wake: Callable[[], None]) -> None:
-        self._root = os.fsencode(root)
+        self._root = os.path.realpath(os.fsencode(root))  # a link itself would be watched
         self._ear = _Ear(wake)
         self._overflows = _Overflows(self._ear)
         self._observer = InotifyObserver()  # OSError when the kernel has no instance left
@@ -172,3 +172,5 @@ class Hints:
         if self._observer.is_alive():
             self._observer.stop()
             self._observer.join(5.0)
+        else:  # it never began, and its reader would stay
+            self._observer.on_thread_stop()

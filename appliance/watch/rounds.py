@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from appliance import admit
+from appliance import admit, marker
+from appliance.admit import rules
+from appliance.admit.folder import NAME as FOLDER_FILE
 from appliance.errors import ApplianceError, ShareError, ShareOffline, ShareWrongMarker
 from appliance.settings import Settings, Share
 from appliance.store import gates, shares
@@ -80,26 +82,32 @@ class Rounds:
         self._scanner = Scanner(share.root)
         self._scan: _Scan | None = None
         self._subtrees: list[bytes] = []
-        self._check_due = self._changes_due = self._full_due = self._probe_due = 0.0
+        self._check_due = self._changes_due = self._full_due = self._probe_due = (
+            self._listen_due
+        ) = 0.0
+        self._took = 0.0  # seconds of the last full scan
         self._suspect: str | None = None
 
     def step(self, now: float) -> float:
         """Do a slice of what is due; return the seconds until something is due again."""
         self._beat()
-        if now >= self._check_due:
-            self._check(now)
-        finds = self._finds
-        if finds is None:
-            return max(self._check_due - now, 0.0)
         try:
-            self._listen(finds, now)
-            self._begin_scan(finds, now)
-            self._go_on(finds, now)
-            finds.settle(now, lambda: self._still_online(now))
-        except OSError as trouble:  # the root went away under our hands
+            if now >= self._check_due:
+                self._check(now)
+            if self._finds is None:
+                return max(self._check_due - now, 0.0)
+            return self._work(self._finds, now)
+        except OSError as trouble:  # the root went away under our hands: begin anew
             log.warning("share %s: %s", self._share.name, trouble.strerror)
-            self._check_due = now
+            self._leave()
+            self._standing, self._check_due = None, now
             return _BREATH_SECONDS
+
+    def _work(self, finds: Finds, now: float) -> float:
+        self._listen(finds, now)
+        self._begin_scan(finds, now)
+        self._go_on(finds, now)
+        finds.settle(now)
         return self._pause(finds, now)
 
     def close(self) -> None:
@@ -117,62 +125,59 @@ class Rounds:
     def _check(self, now: float) -> None:
         """Make sure of the share; begin anew when it, or its adoption, is not what it was."""
         self._check_due = now + CHECK_SECONDS
-        row = shares.get(self._ledger, self._share.name)
-        adopted = self._share.require_marker and row.adopted_ms is not None
-        before, self._standing = (
-            self._standing,
-            standing.look(self._share, row.marker if adopted else None),
-        )
-        if not self._standing.online:
+        before, found = self._standing, self._look()
+        self._standing = found
+        if not found.online:
             self._leave()
-        elif before is None or not before.online or before.identity != self._standing.identity:
+        elif before is None or not before.online or before.identity != found.identity:
             self._leave()
-            self._enter(now)
+            self._enter(found, now)
         elif self._finds is not None:
             self._look_after(self._finds, now)
-            if row.adopted_ms != self._finds.row.adopted_ms:
-                self._finds.remember()
-                self._full_due = now
         self._tell(now)
 
-    def _still_online(self, now: float) -> bool:
-        """Look once more, right before something is believed."""
-        before = self._standing
-        self._check(now)
-        after = self._standing
-        return bool(before and after and after.online and after.identity == before.identity)
+    def _look(self) -> Standing:
+        return standing.look(self._share, marker.expected(self._ledger, self._share))
 
-    def _enter(self, now: float) -> None:
+    def _sure(self) -> bool:
+        """Look once more, right before something is believed."""
+        found = self._look()
+        same = self._standing is not None and found.identity == self._standing.identity
+        if not (found.online and same):
+            self._check_due = 0.0
+        return found.online and same
+
+    def _enter(self, found: Standing, now: float) -> None:
         """The share is (back) here: listen to it, and look at everything."""
-        if self._standing is None:
-            return
         self._finds = Finds(
             self._ledger,
             self._settings,
             self._share,
-            self._standing.mount,
+            found.mount,
+            sure=self._sure,
             ring=self._ring,
             beat=self._beat,
         )
         self._full_due = now
         self._changes_due = now + CHANGES_SECONDS
-        self._listen_anew()
+        self._listen_anew(now)
 
     def _leave(self) -> None:
         self._finds = None
         self._scan = None
         self._suspect = None
         self._subtrees.clear()
-        if self._hints is not None:
-            self._hints.stop()
-            self._hints = None
+        self._deafen()
 
     def _look_after(self, finds: Finds, now: float) -> None:
+        """See to what lasts: files that must settle again, adoption, the events."""
         finds.unsettled(now)
+        if shares.get(self._ledger, self._share.name).adopted_ms != finds.row.adopted_ms:
+            finds.remember()
+            self._full_due = now
         if self._hints is not None and not self._hints.alive:
             log.warning("share %s: the events have stopped; listening anew", self._share.name)
-            self._hints.stop()
-            self._listen_anew()
+            self._listen_anew(now)
             self._full_due = now
 
     def _tell(self, now: float) -> None:
@@ -217,11 +222,22 @@ class Rounds:
         return watches is not None and watches < self._scanner.folders * 0.99
 
     @property
+    def _hard_of_hearing(self) -> bool:
+        """Whether events come for a part of the folders at best."""
+        return self._local and (self._hints is None or self._degraded)
+
+    @property
+    def _changes_pause(self) -> float:
+        return DEGRADED_SECONDS if self._hard_of_hearing else CHANGES_SECONDS
+
+    @property
     def _local(self) -> bool:
         return self._standing is not None and self._standing.mount.is_local
 
-    def _listen_anew(self) -> None:
-        self._hints = None
+    def _listen_anew(self, now: float) -> None:
+        """Ask the kernel for events, once more; without them the scans go on alone."""
+        self._deafen()
+        self._listen_due = now + FULL_SECONDS
         if not self._local:
             return
         try:
@@ -231,6 +247,11 @@ class Rounds:
             log.warning("share %s: no events: %s", self._share.name, error.strerror)
         else:
             self._hints = hints
+
+    def _deafen(self) -> None:
+        if self._hints is not None:
+            self._hints.stop()
+            self._hints = None
 
     def _listen(self, finds: Finds, now: float) -> None:
         """Follow the hints of the kernel."""
@@ -244,11 +265,16 @@ class Rounds:
             self._hear(finds, path, what, now)
 
     def _hear(self, finds: Finds, path: bytes, what: What, now: float) -> None:
-        if path.rpartition(b"/")[2] == LEAVE_ALONE:
-            self._subtrees.append(path.rpartition(b"/")[0])
+        folder, _, name = path.rpartition(b"/")
+        if name == LEAVE_ALONE:
+            self._subtrees.append(folder)
+        elif name == FOLDER_FILE:
+            finds.folder_file(path)
         elif What.FOLDER in what:
-            if What.DELETED in what:
-                self._full_due = min(self._full_due, now + CHECK_SECONDS)  # what lay in it
+            if rules.of_tree(path):
+                return
+            if What.DELETED in what:  # what lay in it is named by a full scan
+                self._full_due = min(self._full_due, now + max(CHECK_SECONDS, 20 * self._took))
             if what & (What.CREATED | What.CLOSED):
                 self._subtrees.append(path)
         else:
@@ -279,8 +305,7 @@ class Rounds:
             self._scan = _Scan(self._scanner.below(self._subtrees.pop()), False, now, [])
         elif self._local and now >= self._changes_due:
             self._scan = _Scan(self._scanner.changes(), False, now, [])
-            pause = DEGRADED_SECONDS if self._degraded or not self._hints else CHANGES_SECONDS
-            self._changes_due = now + pause
+            self._changes_due = now + self._changes_pause
 
     def _go_on(self, finds: Finds, now: float) -> None:
         """Take a slice of the scan under way; at its end, draw the conclusions."""
@@ -303,12 +328,14 @@ class Rounds:
 
     def _finish(self, finds: Finds, scan: _Scan, now: float) -> None:
         """A full scan is over: if the share is still the same, what it did not meet is gone."""
-        took = now - scan.began
-        self._full_due = now + (FULL_SECONDS if self._local else max(NETWORK_SECONDS, 20 * took))
-        self._changes_due = now + CHANGES_SECONDS
-        if not self._local:
-            self._changes_due = self._full_due
-        if not self._still_online(now) or self._finds is not finds:
+        self._took = now - scan.began
+        often = max(NETWORK_SECONDS, 20 * self._took)
+        self._full_due = now + (FULL_SECONDS if self._local else often)
+        self._changes_due = now + self._changes_pause if self._local else self._full_due
+        if self._hard_of_hearing and now >= self._listen_due:
+            self._listen_anew(now)
+        if not self._sure():
+            self._full_due = now + CHECK_SECONDS
             return
         vanished = finds.missing(scan.blind)
         self._suspect = f"{vanished} files are gone at once" if vanished else None
@@ -321,7 +348,7 @@ class Rounds:
     def _conclude(self, finds: Finds, recordings: int, now: float) -> None:
         """Note the scan; after the first of a share, adopt it or leave that to a person."""
         row = finds.row
-        finds.settle(now, lambda: True)  # writes down what was found and is not wanted
+        finds.settle(now)  # writes down what was found and is not wanted
         if row.adopted_ms is None and row.scanned_ms is None:
             wish = admit.existing_files(self._share.existing, recordings)
             if wish != "ask":

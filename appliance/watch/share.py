@@ -46,7 +46,8 @@ class Pulse:
         now = time.monotonic()
         if now - self._last >= _BEAT_SECONDS:
             self._last = now
-            os.write(self._fd, b".")
+            with contextlib.suppress(BlockingIOError):  # nobody has listened for hours
+                os.write(self._fd, b".")
 
 
 def watch_share(

@@ -40,7 +40,7 @@ class Standing:
 
 def look(share: Share, marker_id: str | None) -> Standing:
     """Look at a share: mounted, marked, listing. Raises nothing; may hang with its server."""
-    mount = mount_of(share.root)
+    mount = mount_of(os.path.realpath(share.root))
     if why := misplaced(share.kind, mount):
         return Standing(mount, error=ShareOffline(share=share.name), why=why)
     try:

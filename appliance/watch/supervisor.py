@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from appliance.errors import AlreadyRunning, ShareOffline
+from appliance.errors import AlreadyRunning, NodeError, ShareOffline
 from appliance.settings import Settings, Share
 from appliance.store import gates, schema, shares
 from appliance.store.ledger import Ledger
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 DEADLINE_SECONDS: Final = 30.0  # of silence
 BACK_OFF_SECONDS: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 WELL_SECONDS: Final = 300.0  # after so long a life the next death counts as the first
-STOP_SECONDS: Final = 10.0
+STOP_SECONDS: Final = 5.0
 _TURN_SECONDS: Final = 0.5
 
 
@@ -166,11 +166,16 @@ def _turn(ledger: Ledger, children: Sequence[Child]) -> None:
         death = child.turn(time.monotonic())
         if death is None:
             continue
-        name = child.share.name
-        state = "offline" if death.hung else "unknown"
-        shares.seen(ledger, name, state=state, why=death.why)
-        if death.hung:
-            gates.close(ledger, ShareOffline(share=name))
+        try:
+            _write_down(ledger, child.share.name, death)
+        except NodeError as trouble:  # a full disk must not end the watch of the other shares
+            log.warning("share %s: %s", child.share.name, trouble)
+
+
+def _write_down(ledger: Ledger, name: str, death: Death) -> None:
+    shares.seen(ledger, name, state="offline" if death.hung else "unknown", why=death.why)
+    if death.hung:
+        gates.close(ledger, ShareOffline(share=name))
 
 
 def _end(children: Sequence[Child]) -> None:

@@ -62,6 +62,7 @@ def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...],
         keep_free_bytes=int(box.settings.disk.stop_below_gb * GB),
         max_bytes=share.max_bytes,
         marker_id=marker.expected(box.ledger, share),
+        cancelled=lambda: jobs.cancel_asked(box.ledger, job),
     )
     job = jobs.enter(box.ledger, job, Stage.TRANSCRIBE, sha256=staged.sha256)
     model = weights.find(job.options.model, box.settings.model_dir)

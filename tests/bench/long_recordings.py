@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
-from media import files, sounds, worker  # noqa: E402 - found through the line above
+from tests.media import files, sounds, worker  # noqa: E402 - found through the line above
 
 
 def main(hours: list[float]) -> None:

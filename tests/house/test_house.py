@@ -38,7 +38,7 @@ DOORS = {
     "click": {"appliance.cli"},
     "httpx": {"appliance.client", "appliance.weights"},
 }
-CATCH_ALL = {"appliance/tasks.py", "appliance/decode/serve.py", "web/"}
+CATCH_ALL = {"appliance/tasks.py", "appliance/cli/__init__.py", "appliance/decode/serve.py", "web/"}
 FORBIDDEN = ("util", "helper", "manager", "common", "misc", "handler", "processor", "service")
 
 
@@ -72,11 +72,12 @@ def imported(tree: ast.Module) -> Iterator[str]:
 
 @pytest.mark.parametrize(("path", "tree", "text"), SOURCES, ids=PATHS)
 def test_a_library_is_used_behind_its_one_door(path: str, tree: ast.Module, text: str) -> None:
+    del text
     module = module_of(path)
     for library in set(imported(tree)) & DOORS.keys():
-        assert any(
-            module == door or module.startswith(f"{door}.") for door in DOORS[library]
-        ), f"{path} imports {library}"
+        assert any(module == door or module.startswith(f"{door}.") for door in DOORS[library]), (
+            f"{path} imports {library}"
+        )
 
 
 @pytest.mark.parametrize(("path", "tree", "text"), SOURCES, ids=PATHS)
@@ -89,6 +90,7 @@ def test_a_module_says_what_lives_there_and_stays_short(
 
 @pytest.mark.parametrize(("path", "tree", "text"), SOURCES, ids=PATHS)
 def test_nobody_catches_everything(path: str, tree: ast.Module, text: str) -> None:
+    del text
     if path.startswith(tuple(CATCH_ALL)):
         return
     for node in ast.walk(tree):
@@ -100,6 +102,7 @@ def test_nobody_catches_everything(path: str, tree: ast.Module, text: str) -> No
 
 @pytest.mark.parametrize(("path", "tree", "text"), SOURCES, ids=PATHS)
 def test_only_the_store_speaks_sql(path: str, tree: ast.Module, text: str) -> None:
+    del text
     if path.startswith("appliance/store/"):
         return
     words = re.compile(r"^\s*(SELECT|INSERT|UPDATE|DELETE FROM|CREATE TABLE)\b")
@@ -169,7 +172,7 @@ def test_every_warning_that_is_given_is_in_the_catalogue() -> None:
 
 def test_the_table_of_states_knows_every_state() -> None:
     assert NEXT.keys() == set(State)
-    assert LIVE | ENDED == set(State)
+    assert set(State) == LIVE | ENDED
     for state in State:
         assert NEXT[state], f"{state} is a dead end: a person must be able to try again"
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from appliance.daemon import progress_board
 from appliance.states import State
 from appliance.store import events, jobs
 from tests.line import sounds
 from tests.line.running import FORMATS, Running
 
 pytestmark = pytest.mark.line
-MINUTES = 15  # of recording: long enough to be caught in the middle
+MINUTES = 12  # of recording: long enough to be caught in the middle
 
 
 @pytest.fixture
@@ -26,12 +27,11 @@ def own(tmp_path: Path) -> Iterator[Running]:
 
 def in_the_middle(box: Running, path: bytes) -> None:
     """Wait until the recording is being transcribed and something of it is done."""
-    from appliance.daemon import progress_board
 
     def half_done() -> bool:
         job = box.job(path)
         facts = progress_board(box.settings.run_dir).get(job.id, {}) if job else {}
-        return facts.get("done", 0) > 20
+        return bool(facts.get("done", 0) > 20)
 
     box.until(half_done, "in the middle")
 
@@ -53,7 +53,7 @@ def test_a_killed_process_costs_the_job_nothing(own: Running, victim: str) -> No
 
 
 def test_a_worker_that_is_stopped_hands_its_job_back(own: Running) -> None:
-    sounds.write(own.path("talk.wav"), sounds.long(60 * MINUTES * 3))
+    sounds.write(own.path("talk.wav"), sounds.long(60 * MINUTES * 2))
     in_the_middle(own, b"talk.wav")
     own.kill("worker", signal.SIGTERM)
     job = own.ended(b"talk.wav", seconds=180)
@@ -64,7 +64,7 @@ def test_a_worker_that_is_stopped_hands_its_job_back(own: Running) -> None:
 
 
 def test_a_cancelled_job_stops_soon_and_leaves_nothing(own: Running) -> None:
-    sounds.write(own.path("talk.wav"), sounds.long(60 * MINUTES * 3))
+    sounds.write(own.path("talk.wav"), sounds.long(60 * MINUTES * 2))
     in_the_middle(own, b"talk.wav")
     job = own.job(b"talk.wav")
     assert job is not None

@@ -15,7 +15,7 @@ import av
 import numpy as np
 from av.stream import Disposition
 
-from media.sounds import RATE, Sound
+from tests.media.sounds import RATE, Sound
 
 # What people drop: libav's container, audio codec, its rate, its layout.
 KINDS = {

@@ -22,14 +22,23 @@ TIMES: Final = 1_501  # <|0.00|> to <|30.00|>
 
 tokenizer: Final = Tokenizer.from_file(os.path.join(MODEL_FOLDER, "tokenizer.json"))
 
-END: Final = tokenizer.token_to_id("<|endoftext|>")
-START: Final = tokenizer.token_to_id("<|startoftranscript|>")
-BEFORE: Final = tokenizer.token_to_id("<|startofprev|>")
-NOBODY: Final = tokenizer.token_to_id("<|nospeech|>")
-UNTIMED: Final = tokenizer.token_to_id("<|notimestamps|>")
-TRANSLATE: Final = tokenizer.token_to_id("<|translate|>")
-TRANSCRIBE: Final = tokenizer.token_to_id("<|transcribe|>")
-LANGUAGE: Final = tuple(tokenizer.token_to_id(f"<|{name}|>") for name in LANGUAGES)
+
+def number(token: str, of: Tokenizer = tokenizer) -> int:
+    """The number of a token that every Whisper has."""
+    found = of.token_to_id(token)
+    if found is None:
+        raise LookupError(token)
+    return found
+
+
+END: Final = number("<|endoftext|>")
+START: Final = number("<|startoftranscript|>")
+BEFORE: Final = number("<|startofprev|>")
+NOBODY: Final = number("<|nospeech|>")
+UNTIMED: Final = number("<|notimestamps|>")
+TRANSLATE: Final = number("<|translate|>")
+TRANSCRIBE: Final = number("<|transcribe|>")
+LANGUAGE: Final = tuple(number(f"<|{name}|>") for name in LANGUAGES)
 TIME: Final = UNTIMED + 1  # <|0.00|>; TIME + n is 20 ms times n
 
 # SPELLED[language][word]: the ids that write the word, with its space

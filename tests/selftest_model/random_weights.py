@@ -20,6 +20,7 @@ import torch
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from tests.selftest_model.export import convert, save
+from tests.selftest_model.layout import number
 from tests.selftest_model.tokenizer_file import build
 
 
@@ -51,7 +52,8 @@ def make(name: str, quantizations: list[str], whisper: str, out: str) -> None:
     """Write one shape in every quantization."""
     shape = SHAPES[name]
     tokenizer = build(whisper, languages=shape.languages, english=shape.english)
-    end, start = map(tokenizer.token_to_id, ("<|endoftext|>", "<|startoftranscript|>"))
+    end = number("<|endoftext|>", tokenizer)
+    start = number("<|startoftranscript|>", tokenizer)
     torch.manual_seed(0)
     model = WhisperForConditionalGeneration(
         WhisperConfig(
@@ -72,7 +74,7 @@ def make(name: str, quantizations: list[str], whisper: str, out: str) -> None:
     )
     heads = [[shape.decoder - 1, head] for head in range(min(shape.heads, 6))]
     # English-only models have the language tokens, and never detect one.
-    languages = range(start + 1, tokenizer.token_to_id("<|translate|>"))
+    languages = range(start + 1, number("<|translate|>", tokenizer))
     begin = [tokenizer.encode(" ", add_special_tokens=False).ids[0], end]
     model.generation_config.alignment_heads = heads
     model.generation_config.suppress_tokens = []

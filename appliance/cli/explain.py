@@ -1,0 +1,62 @@
+"""Verbs that answer: explain a file, check the box, doctor the platform."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import click
+
+from appliance import doctor
+from appliance.cli.site import Site, site
+from appliance.explain import explain
+from appliance.health import checks
+from appliance.health.checks import Finding, Level
+
+_MARKS: Final = {Level.OK: ("ok", "green"), Level.WARN: ("!!", "yellow"), Level.FAIL: ("XX", "red")}
+
+
+@click.command("explain")
+@click.argument("path", type=click.Path())
+@site
+def explain_(of: Site, path: str) -> None:
+    """Say what became of the file PATH, or what it waits for."""
+    with of.ledger() as ledger:
+        for sentence in explain(ledger, of.settings(), path):
+            click.echo(sentence)
+
+
+@click.command()
+@site
+def check(of: Site) -> None:
+    """Look after the health of the box; exit 1 when something is wrong."""
+    with of.ledger(make=True) as ledger:
+        _tell(of, checks.ask_all(ledger, of.settings()))
+
+
+@click.command("doctor")
+@site
+def doctor_(of: Site) -> None:
+    """Everything `check` asks, and what this platform allows."""
+    with of.ledger(make=True) as ledger:
+        _tell(of, [*doctor.examine(), *checks.ask_all(ledger, of.settings())])
+
+
+def _tell(of: Site, findings: Iterable[Finding]) -> None:
+    found = list(findings)
+    if of.as_json:
+        rows = [
+            {"code": f.code, "level": f.level.name, "text": f.text, "remedy": f.remedy}
+            for f in found
+        ]
+        of.table(rows, ())
+    else:
+        for finding in found:
+            mark, colour = _MARKS[finding.level]
+            click.echo(f"{click.style(mark, fg=colour)}  {finding.code}: {finding.text}")
+            if finding.remedy and finding.level is not Level.OK:
+                click.echo(f"      {finding.remedy}")
+    raise SystemExit(1 if any(f.level is Level.FAIL for f in found) else 0)
+
+
+VERBS: Final = (explain_, check, doctor_)

@@ -1,0 +1,92 @@
+"""What this platform allows the appliance, and what it runs on: versions, isolation, memory.
+
+Asked by a person who wonders why; beside health's questions it starts a child of its own
+and looks how far it can be confined.
+
+Not here: the state of the box (health).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Final
+
+from appliance import __version__
+from appliance.health.checks import Finding, Level
+
+_LIBRARIES: Final = ("faster-whisper", "ctranslate2", "av", "onnxruntime", "huey", "sqlite-utils")
+_FFMPEG_FLOOR: Final = (8, 1, 2)  # CVE-2026-8461 (MagicYUV) is fixed from here on
+_WAL_SAFE: Final = (((3, 44, 6), (3, 45)), ((3, 50, 7), (3, 51)), ((3, 51, 3), (99,)))
+_WEAKER: Final = "A stranger's file is decoded with weaker walls around it; a newer kernel helps."
+
+# Run in a child, because confining cannot be undone.
+_PROBE: Final = """
+import dataclasses, json, sys
+from appliance import limits
+achieved = limits.seal(limits.confine(limits.Limits()))
+json.dump(dataclasses.asdict(achieved), sys.stdout)
+"""
+_DECODER: Final = "import av, json, sys; json.dump(str(av.ffmpeg_version_info), sys.stdout)"
+
+
+def examine() -> Iterator[Finding]:
+    """Say what there is. Starts two short-lived children."""
+    yield Finding("appliance", Level.OK, f"version {__version__}, Python {sys.version.split()[0]}")
+    named = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    yield Finding("libraries", Level.OK, named)
+    yield _sqlite()
+    yield _ffmpeg()
+    yield from _isolation()
+    yield _machine()
+
+
+def _sqlite() -> Finding:
+    found = sqlite3.sqlite_version_info
+    safe = any(low <= found < high for low, high in _WAL_SAFE)
+    text = f"SQLite {sqlite3.sqlite_version}"
+    if not safe:
+        text += ", which has the WAL-reset bug; our lock keeps it from happening"
+    return Finding("sqlite", Level.OK, text)
+
+
+def _ffmpeg() -> Finding:
+    told = str(_child(_DECODER) or "unknown")
+    numbers = told.lstrip("n").split("-")[0].split(".")
+    found = tuple(int(number) for number in numbers if number.isdigit())
+    if found and found < _FFMPEG_FLOOR:
+        floor = ".".join(map(str, _FFMPEG_FLOOR))
+        return Finding("ffmpeg", Level.WARN, f"FFmpeg {told} in PyAV", f"Update to {floor}.")
+    return Finding("ffmpeg", Level.OK, f"FFmpeg {told} in PyAV")
+
+
+def _isolation() -> Iterator[Finding]:
+    achieved = _child(_PROBE)
+    if not isinstance(achieved, dict):
+        yield Finding("decoder", Level.FAIL, "the decode child cannot be confined", _WEAKER)
+        return
+    for wall, there in achieved.items():
+        text = f"decode child: {wall.replace('_', ' ')}"
+        if there:
+            yield Finding("decoder", Level.OK, text)
+        else:
+            yield Finding("decoder", Level.WARN, f"{text}: not possible here", _WEAKER)
+
+
+def _machine() -> Finding:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    cores = len(os.sched_getaffinity(0))
+    return Finding("machine", Level.OK, f"{cores} processors, {memory:.0f} GB of memory")
+
+
+def _child(program: str) -> object:
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    try:
+        return json.loads(ran.stdout)
+    except ValueError:
+        return None

@@ -1,0 +1,129 @@
+"""The questions an administrator would ask this box, as a table. They look, never repair.
+
+Each answer has a level, a sentence, and a remedy where one is needed. `appliance check`
+asks them all; `appliance doctor` adds what the platform allows (doctor).
+
+Not here: whether the box can take work this second (ready), opening gates (gates, recover).
+"""
+
+from __future__ import annotations
+
+import enum
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from appliance import weights
+from appliance.errors import ModelCorrupt, ModelMissing
+from appliance.health import ready
+from appliance.settings import GB, Profile, Settings
+from appliance.states import State
+from appliance.store import gates, jobs, shares
+from appliance.store.ledger import Ledger
+
+
+class Level(enum.IntEnum):
+    """How bad it is."""
+
+    OK = 0
+    WARN = 1
+    FAIL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One answer."""
+
+    code: str
+    level: Level
+    text: str
+    remedy: str = ""
+
+
+def disk(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
+    """Is there room for the next job?"""
+    free = shutil.disk_usage(settings.state_dir).free / GB
+    text = f"{free:.1f} GB free in {settings.state_dir}"
+    remedy = "Make room there; what is waiting goes on by itself."
+    if free < settings.disk.stop_below_gb:
+        text += f"; new jobs wait until there are {settings.disk.stop_below_gb:g}"
+        yield Finding("disk", Level.FAIL, text, remedy)
+    else:
+        low = free < settings.disk.warn_below_gb
+        yield Finding("disk", Level.WARN if low else Level.OK, text, remedy if low else "")
+
+
+def processes(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
+    """Do the ledger and the engine answer?"""
+    for name, error in ready.answers(ledger, settings).items():
+        if name in ("ledger", "engine"):
+            if error is None:
+                yield Finding(name, Level.OK, f"the {name} answers")
+            else:
+                yield Finding(name, Level.FAIL, error.sentence, error.next_step)
+
+
+def models(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
+    """Are the weights of every profile on this box?"""
+    profiles = settings.profile or {"default": Profile()}
+    for name in sorted({profile.model for profile in profiles.values()}):
+        try:
+            folder = weights.find(name, settings.model_dir)
+        except (ModelMissing, ModelCorrupt) as error:
+            yield Finding(f"model {name}", Level.FAIL, error.sentence, error.next_step)
+            continue
+        if name == weights.SELFTEST:
+            text = "the built-in self-test model: good for proving the box, not for transcripts"
+            yield Finding("model", Level.WARN, text, "`appliance model pull large-v3-turbo`.")
+        else:
+            yield Finding(f"model {name}", Level.OK, f"{name} lies in {folder.path}")
+
+
+def every_share(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
+    """Is each share there, the right one, and let in?"""
+    for share in settings.share:
+        row = shares.get(ledger, share.name)
+        where = f"{share.name} ({share.root})"
+        if row.adopted_ms is None:
+            remedy = f"`appliance share adopt {share.name} --existing ignore|process`."
+            yield Finding(f"share {share.name}", Level.WARN, f"{where} is not adopted yet", remedy)
+        elif row.state == "online":
+            text = f"{where} is online, found by {row.method}"
+            yield Finding(f"share {share.name}", Level.OK, text)
+        else:
+            text = f"{where} is {row.state}: {row.why or 'not looked at yet'}"
+            remedy = "Check the file server and the mount; is `appliance watch` running?"
+            yield Finding(f"share {share.name}", Level.FAIL, text, remedy)
+
+
+def closed_gates(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
+    """Is something unwell that jobs wait for?"""
+    for gate in gates.closed(ledger):
+        yield Finding(f"gate {gate.name}", Level.FAIL, gate.error.sentence, gate.error.next_step)
+
+
+def failures(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
+    """Has a recording failed that somebody should look at?"""
+    counts = jobs.counts(ledger)
+    failed = counts.get(State.FAILED, 0) + counts.get(State.DEAD, 0)
+    if failed:
+        remedy = "`appliance jobs list --state failed --state dead` tells why."
+        yield Finding("jobs", Level.WARN, f"{failed} recordings could not be done", remedy)
+    else:
+        yield Finding("jobs", Level.OK, f"{counts.get(State.DONE, 0)} recordings done, none failed")
+
+
+CHECKS: Final[tuple[Callable[[Ledger, Settings], Iterator[Finding]], ...]] = (
+    disk,
+    processes,
+    models,
+    every_share,
+    closed_gates,
+    failures,
+)
+
+
+def ask_all(ledger: Ledger, settings: Settings) -> list[Finding]:
+    """Ask every question."""
+    return [finding for check in CHECKS for finding in check(ledger, settings)]

@@ -1,0 +1,174 @@
+"""The shelf of engines that behave badly, and one that behaves well without a model.
+
+    python -m tests.engines MODE SOCKET
+
+They speak the real protocol over the real socket. What the well-behaved one hears is a
+word per second of each window, named for the window, so that a test can tell whether
+every window was heard once and in its place.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from appliance import wire
+from appliance.nouns import Segment, Word
+
+WELCOME = wire.Welcome(
+    version=wire.VERSION,
+    engine="test engine",
+    model="selftest",
+    model_sha256="0" * 64,
+    mels=80,
+    multilingual=True,
+    device="cpu",
+    compute_type="int8",
+    fallback=False,
+)
+
+
+def hear(listen: wire.Listen, task: str, language: str) -> wire.Heard:
+    """A word for every full second of the window."""
+    words = tuple(
+        Word(float(n), n + 0.5, f" w{listen.window.index}.{n}", 1.0)
+        for n in range(int(listen.window.seconds))
+    )
+    text = "".join(word.word for word in words)
+    end = words[-1].end if words else 0.0
+    segment = Segment(0, 0, 0.0, end, text, (), 0.0, -0.1, 1.0, 0.0, words)
+    return wire.Heard(listen.window.index, task, language, 0.9, (segment,) if words else ())
+
+
+class Engine:
+    """One engine; `answer` is what a mode overrides."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.heard = 0
+        self.mark = f"{path}.died"  # survives the process, as nothing in it does
+
+    def serve(self) -> None:
+        """Take one worker after the other."""
+        door = wire.listen(self.path)
+        while True:
+            sock, _ = door.accept()
+            self.talk(wire.Channel(sock))
+
+    def talk(self, channel: wire.Channel) -> None:
+        """Answer until the worker hangs up."""
+        with channel:
+            try:
+                while True:
+                    got = channel.receive()
+                    if got is not None:
+                        for fd in got[1]:
+                            os.close(fd)
+                        self.take(channel, got[0])
+            except wire.Hung:
+                pass
+
+    def take(self, channel: wire.Channel, message: wire.Message) -> None:
+        """One frame."""
+        if isinstance(message, wire.Hello):
+            channel.send(WELCOME)
+        elif isinstance(message, wire.Listen):
+            self.heard += 1
+            self.answer(channel, message)
+
+    def answer(self, channel: wire.Channel, listen: wire.Listen) -> None:
+        """Hear one window."""
+        for task in listen.tasks:
+            channel.send(hear(listen, task, listen.language or "en"))
+
+
+class DiesOnce(Engine):
+    """Dies with its second window in hand, the first time only."""
+
+    def answer(self, channel: wire.Channel, listen: wire.Listen) -> None:
+        if self.heard == 2 and not os.path.exists(self.mark):
+            with open(self.mark, "w", encoding="ascii"):
+                os._exit(1)
+        super().answer(channel, listen)
+
+
+class Poisoned(Engine):
+    """Dies of window 1, every time."""
+
+    def answer(self, channel: wire.Channel, listen: wire.Listen) -> None:
+        if listen.window.index == 1:
+            os._exit(1)
+        super().answer(channel, listen)
+
+
+class Mute(Engine):
+    """Is polite and never says a word about a window."""
+
+    def answer(self, channel: wire.Channel, listen: wire.Listen) -> None:
+        del channel, listen
+        time.sleep(0.01)
+
+
+class Babbles(Engine):
+    """Sends what is no frame."""
+
+    def answer(self, channel: wire.Channel, listen: wire.Listen) -> None:
+        del listen
+        sock = socket.socket(fileno=os.dup(channel.fileno()))
+        sock.send(b'["heard",{"index":"zero"}]')
+        sock.close()
+
+
+class Repeats(Engine):
+    """Answers everything twice, and speaks of windows nobody sent."""
+
+    def answer(self, channel: wire.Channel, listen: wire.Listen) -> None:
+        for task in listen.tasks:
+            said = hear(listen, task, listen.language or "en")
+            for one in (replace(said, index=999), said, said):
+                channel.send(one)
+
+
+class Wavers(Engine):
+    """Takes the second window for German while nobody has told the language."""
+
+    def answer(self, channel: wire.Channel, listen: wire.Listen) -> None:
+        guess = "de" if listen.window.index == 1 else "en"
+        for task in listen.tasks:
+            channel.send(hear(listen, task, listen.language or guess))
+
+
+class OutOfMemory(Engine):
+    """Has no memory for anything."""
+
+    def answer(self, channel: wire.Channel, listen: wire.Listen) -> None:
+        channel.send(wire.Fault(listen.window.index, "node.gpu-memory", {"model": "selftest"}))
+
+
+class Stranger(Engine):
+    """Speaks another version of the protocol."""
+
+    def take(self, channel: wire.Channel, message: wire.Message) -> None:
+        del message
+        fault = wire.Fault(-1, "node.engine-version", {"theirs": 2, "ours": 1})
+        channel.send(fault)
+
+
+MODES: dict[str, Callable[[str], Engine]] = {
+    "good": Engine,
+    "dies-once": DiesOnce,
+    "poisoned": Poisoned,
+    "mute": Mute,
+    "babbles": Babbles,
+    "repeats": Repeats,
+    "wavers": Wavers,
+    "out-of-memory": OutOfMemory,
+    "stranger": Stranger,
+}
+
+if __name__ == "__main__":
+    MODES[sys.argv[1]](sys.argv[2]).serve()

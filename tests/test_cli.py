@@ -1,0 +1,156 @@
+"""The command: verbs, exit codes, what people read and what scripts read."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from appliance.cli.models import distance
+from appliance.errors import SourceUnreadable
+from appliance.nouns import Options, Source
+from appliance.states import State, Verdict
+from appliance.store import jobs, schema
+from appliance.store.ledger import Ledger
+from tests.line.running import FORMATS, SAMPLES
+
+ENGLISH = os.path.join(SAMPLES, "welcome-english.wav")
+
+
+class Place:
+    """A working directory with the command in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, *words: str, expect: int = 0) -> str:
+        """Run the command; its output, errors last."""
+        ran = subprocess.run(
+            [sys.executable, "-m", "appliance", *words],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        told = ran.stdout + ran.stderr
+        assert ran.returncode == expect, told
+        assert "Traceback" not in told
+        return told
+
+    def failed_job(self) -> int:
+        """A ledger with one failed job in it."""
+        state = str(self.folder / ".appliance")
+        schema.prepare(state)
+        with Ledger(state) as ledger:
+            source = Source("inbox", b"<b>\ntalk.mp3", 10, 5)
+            born = jobs.add(ledger, source, Options(), correlation="c")
+            assert born is not None
+            job = jobs.claim(ledger, born.id, owner="me")
+            assert job is not None
+            error = SourceUnreadable(name="talk.mp3")
+            return jobs.end(ledger, job, Verdict(State.FAILED), error, who="me").id
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    for name in ("APPLIANCE_SETTINGS", "APPLIANCE_STATE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    return Place(tmp_path)
+
+
+def test_every_verb_has_help(place: Place) -> None:
+    told = place.run("--help")
+    for verb in ("up", "demo", "transcribe", "watch", "worker", "engine", "web", "jobs", "share"):
+        assert f"\n  {verb}" in told
+    assert "Usage" in place.run("jobs", "retry", "--help")
+
+
+def test_no_ledger_yet_is_told_kindly(place: Place) -> None:
+    assert "appliance up" in place.run("jobs", "list", expect=69)
+
+
+def test_mistakes_in_the_settings_end_every_verb_with_78(place: Place) -> None:
+    (place.folder / "appliance.toml").write_text("[disk]\nwarn_below = 1\n")
+    for words in (["settings", "check"], ["jobs", "list"], ["worker"], ["up"]):
+        assert "did you mean warn_below_gb?" in place.run(*words, expect=78)
+
+
+def test_a_wrong_word_is_usage(place: Place) -> None:
+    place.run("jobs", "list", "--state", "broken", expect=2)
+    place.run("nothing", expect=2)
+
+
+def test_jobs_are_listed_shown_retried_and_cancelled(place: Place) -> None:
+    number = str(place.failed_job())
+    assert "is not a recording we can open" in place.run("jobs", "list")
+    (row,) = json.loads(place.run("--json", "jobs", "list"))
+    assert (row["state"], row["code"]) == ("failed", "source.unreadable")
+    shown = place.run("jobs", "show", number)
+    assert "running -> failed source.unreadable" in shown
+    assert "\n<b>" not in shown.replace("recording: <b>", "")
+    assert place.run("jobs", "retry", number) == f"{number}: queued\n"
+    assert place.run("jobs", "cancel", number) == f"{number}: cancelled\n"
+    place.run("jobs", "follow", number, expect=1)
+    assert "cannot become" in place.run("jobs", "cancel", number, expect=1)
+    assert "no job 99" in place.run("jobs", "show", "99", expect=1)
+
+
+def test_a_share_is_added_tested_and_adopted(place: Place) -> None:
+    (place.folder / "talks").mkdir()
+    place.run("share", "add", "talks", "talks")
+    assert "online" in place.run("share", "test", "talks")
+    place.run("share", "adopt", "talks", "--existing", "process")
+    (row,) = json.loads(place.run("--json", "share", "list"))
+    assert (row["name"], row["adopted"]) == ("talks", "yes")
+    assert (place.folder / "talks" / ".transcribe-id").exists()
+    assert "is there already" in place.run("share", "add", "talks", "talks", expect=1)
+
+
+def test_a_share_that_contradicts_the_settings_is_not_added(place: Place) -> None:
+    place.run("share", "add", "all", ".", expect=78)
+    assert not list((place.folder / "conf.d").iterdir())
+    place.run("settings", "check")
+
+
+def test_files_are_transcribed_now_beside_themselves_or_elsewhere(place: Place) -> None:
+    shutil.copy(ENGLISH, place.folder / "talk.wav")
+    (rows,) = json.loads(place.run("--json", "transcribe", "talk.wav", "--format", "txt"))
+    assert (rows["state"], rows["exports"]) == ("done", "talk.txt")
+    place.run("transcribe", "talk.wav", "--out", "texts", "--language", "en")
+    assert sorted(os.listdir(place.folder / "texts")) == sorted(f"talk.{n}" for n in FORMATS)
+    (place.folder / "texts" / "talk.txt").write_text("mine")
+    place.run("transcribe", "talk.wav", "--out", "texts", "--format", "txt")
+    assert (place.folder / "texts" / "talk.txt").read_text() == "mine"
+    assert (place.folder / "texts" / "talk (2).txt").exists()
+
+
+def test_a_file_that_cannot_be_transcribed_is_exit_1_and_a_sentence(place: Place) -> None:
+    (place.folder / "talk.mp3").write_bytes(b"words only" * 99)
+    assert "is not a recording" in place.run("transcribe", "talk.mp3", expect=1)
+    place.run("transcribe", "nowhere.wav", expect=2)
+
+
+def test_a_model_that_is_not_there_is_told_with_the_way_to_it(place: Place) -> None:
+    shutil.copy(ENGLISH, place.folder / "talk.wav")
+    told = place.run("transcribe", "talk.wav", "--model", "large-v3", expect=1)
+    assert "large-v3 is not on this box" in told
+
+
+def test_the_doctor_names_every_wall_around_the_decoder(place: Place) -> None:
+    told = json.loads(place.run("--json", "doctor", expect=1))  # no engine runs here
+    walls = {row["text"] for row in told if row["code"] == "decoder"}
+    assert len(walls) == 6
+    assert {row["code"] for row in told} >= {"sqlite", "ffmpeg", "disk", "engine", "model"}
+
+
+@pytest.mark.parametrize(
+    ("truth", "heard", "wrong"),
+    [("a b c", "a b c", 0), ("a b c", "A, b c.", 0), ("a b", "a x b", 1), ("a b", "", 2)],
+)
+def test_words_are_counted_as_the_field_counts_them(truth: str, heard: str, wrong: int) -> None:
+    assert distance(truth.split(), heard.split()) == wrong

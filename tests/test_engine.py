@@ -1,0 +1,209 @@
+"""The engine against bare faster-whisper, and windows of several recordings in one batch."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from faster_whisper import BatchedInferencePipeline, WhisperModel
+
+from appliance import weights
+from appliance.engine import phrases
+from appliance.engine.batcher import Batcher, Window
+from appliance.engine.model import Answer, Ask, Model
+from appliance.errors import ApplianceError, ModelMissing
+from appliance.windows import log_mel
+from tests.line.sounds import RATE, sample
+
+SAMPLES = ("welcome-english.wav", "besprechung-deutsch.wav", "reunion-espanol.wav")
+LANGUAGES = ("en", "de", "es")
+
+
+def floats(name: str) -> npt.NDArray[np.float32]:
+    return (sample(name) / 32768).astype(np.float32)
+
+
+def ask(sound: npt.NDArray[np.float32], language: str | None, **more: object) -> Ask:
+    tasks = ("transcribe",)
+    return Ask(log_mel(sound, 80), sound.size / RATE, tasks, language, **more)  # type: ignore[arg-type]
+
+
+def tokens(answers: list[Answer]) -> list[int]:
+    return [token for segment in answers[0].segments for token in segment.tokens]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    folder = weights.find(weights.SELFTEST, "/nowhere")
+    return Model(folder, device="cpu", compute_type="int8", threads=1)
+
+
+@pytest.fixture(scope="module")
+def bare() -> BatchedInferencePipeline:
+    folder = weights.find(weights.SELFTEST, "/nowhere").path
+    whisper = WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=1)
+    return BatchedInferencePipeline(whisper)
+
+
+@pytest.mark.parametrize(("name", "language"), list(zip(SAMPLES, LANGUAGES, strict=True)))
+def test_a_window_gives_the_tokens_bare_faster_whisper_gives(
+    model: Model, bare: BatchedInferencePipeline, name: str, language: str
+) -> None:
+    sound = floats(name)
+    clip = [{"start": 0.0, "end": sound.size / RATE}]
+    segments, _ = bare.transcribe(
+        sound, language=language, clip_timestamps=clip, without_timestamps=False, batch_size=1
+    )
+    end = model._tokenizer(language, "transcribe").eot
+    theirs = [token for segment in segments for token in segment.tokens if token < end]
+    assert tokens(model.hear([ask(sound, language)])[0]) == theirs
+    assert theirs
+
+
+def test_windows_of_several_recordings_share_a_batch_and_change_nothing(model: Model) -> None:
+    asks = [ask(floats(name), None) for name in SAMPLES] + [
+        ask(floats(name)[: 3 * RATE], language)
+        for name, language in zip(SAMPLES, LANGUAGES, strict=True)
+    ]
+    alone = [model.hear([one])[0] for one in asks]
+    together = model.hear(asks)
+    assert [tokens(answers) for answers in together] == [tokens(answers) for answers in alone]
+    assert [answers[0].language for answers in together[:3]] == list(LANGUAGES)
+    assert [[s.words for s in a[0].segments] for a in together] == [
+        [s.words for s in a[0].segments] for a in alone
+    ]
+
+
+def test_both_tasks_come_out_of_one_turn(model: Model) -> None:
+    one = ask(floats(SAMPLES[1]), "de")
+    both = Ask(one.mel, one.seconds, ("transcribe", "translate"), "de")
+    heard = model.hear([both])[0]
+    assert [answer.task for answer in heard] == ["transcribe", "translate"]
+    assert tokens(heard) == tokens(model.hear([one])[0])
+
+
+def test_words_lie_in_order_inside_the_window(model: Model) -> None:
+    for name, language in zip(SAMPLES, LANGUAGES, strict=True):
+        sound = floats(name)
+        words = [
+            word
+            for segment in model.hear([ask(sound, language)])[0][0].segments
+            for word in segment.words
+        ]
+        assert words
+        assert all(0 <= word.start <= word.end <= sound.size / RATE + 0.1 for word in words)
+        assert [word.start for word in words] == sorted(word.start for word in words)
+        assert all(0 <= word.probability <= 1 for word in words)
+
+
+@pytest.mark.parametrize("kind", ["silence", "noise"])
+def test_a_window_without_speech_has_no_words(model: Model, kind: str) -> None:
+    level = 0.0 if kind == "silence" else 0.01
+    sound = (np.random.default_rng(1).normal(0, 1, 10 * RATE) * level).astype(np.float32)
+    words = [w for s in model.hear([ask(sound, "en")])[0][0].segments for w in s.words]
+    assert len(words) <= 1, words  # the voice detector sends no such window
+
+
+# --- phrases ------------------------------------------------------------------------------------
+
+
+def cut(tokens: list[int], seconds: float = 10.0) -> list[tuple[float, float, tuple[int, ...]]]:
+    found = phrases.phrases(tokens, first_timestamp=1000, end_of_text=500, seconds=seconds)
+    return [(phrase.start, phrase.end, phrase.tokens) for phrase in found]
+
+
+def test_timestamps_cut_a_window_into_phrases() -> None:
+    assert cut([1000, 1, 2, 1050, 1060, 3, 1100]) == [(0.0, 1.0, (1, 2)), (1.2, 2.0, (3,))]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([], []),
+        ([1, 2], [(0.0, 10.0, (1, 2))]),
+        ([1000, 1], [(0.0, 10.0, (1,))]),
+        ([1050, 1, 1000], [(1.0, 1.0, (1,))]),
+        ([1000, 1, 1900], [(0.0, 10.0, (1,))]),
+        ([1000, 1000, 1000], []),
+        ([1000, 600, 1, 1050], [(0.0, 1.0, (1,))]),
+    ],
+)
+def test_odd_timestamps_never_leave_the_window(
+    found: list[int], expected: list[tuple[float, float, tuple[int, ...]]]
+) -> None:
+    assert cut(found) == expected
+
+
+def test_a_text_that_repeats_itself_compresses_well() -> None:
+    assert phrases.compression_ratio("thank you " * 50) > 2.4
+    assert phrases.compression_ratio("six different words stand in here") < 2.4
+
+
+# --- the batcher --------------------------------------------------------------------------------
+
+
+class Fake:
+    """Stands in for a model: a real one cannot be made to run out of memory here."""
+
+    def __init__(self, *, most: int, poison: float | None = None) -> None:
+        self.most, self.poison = most, poison
+        self.batches: list[int] = []
+
+    def hear(self, asks: list[Ask]) -> list[list[Answer]]:
+        self.batches.append(len(asks))
+        if len(asks) > self.most:
+            raise RuntimeError("CUDA failed with error out of memory")
+        if any(one.seconds == self.poison for one in asks):
+            raise RuntimeError("poison")
+        return [[Answer("transcribe", "en", one.seconds, ())] for one in asks]
+
+
+def run(fake: Fake, seconds: list[float], *, alive: bool = True) -> dict[float, object]:
+    batcher = Batcher(lambda _name: fake, batch=4, idle_unload_s=0)  # type: ignore[arg-type,return-value]
+    said: dict[float, object] = {}
+    done = threading.Semaphore(0)
+    mel = np.zeros((80, 3000), np.float32)
+    for one in seconds:
+
+        def reply(answers: list[Answer] | ApplianceError, one: float = one) -> None:
+            said[one] = answers.code if isinstance(answers, ApplianceError) else answers
+            done.release()
+
+        batcher.put(Window("m", Ask(mel, one, ("transcribe",), "en"), reply, lambda: alive))
+    thread = threading.Thread(target=batcher.run)
+    thread.start()
+    for _ in seconds if alive else []:
+        assert done.acquire(timeout=10)
+    batcher.stop()
+    thread.join()
+    return said
+
+
+def test_a_batch_that_does_not_fit_is_heard_one_by_one() -> None:
+    fake = Fake(most=1)
+    said = run(fake, [1.0, 2.0, 3.0])
+    assert fake.batches == [3, 1, 1, 1]
+    assert all(isinstance(answers, list) for answers in said.values())
+
+
+def test_a_poisoned_window_fails_alone() -> None:
+    said = run(Fake(most=4, poison=2.0), [1.0, 2.0, 3.0])
+    assert [said[2.0], *(isinstance(said[n], list) for n in (1.0, 3.0))] == ["bug", True, True]
+
+
+def test_a_window_too_large_for_the_memory_is_a_named_error() -> None:
+    assert run(Fake(most=0), [1.0]) == {1.0: "node.gpu-memory"}
+
+
+def test_windows_of_a_job_that_hung_up_are_not_heard() -> None:
+    fake = Fake(most=4)
+    assert run(fake, [1.0, 2.0], alive=False) == {}
+    assert fake.batches == []
+
+
+def test_a_model_that_is_not_there_is_told_to_who_asks() -> None:
+    with pytest.raises(ModelMissing):
+        weights.find("large-v3", os.path.dirname(__file__))

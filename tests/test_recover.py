@@ -1,0 +1,150 @@
+"""Jobs that nobody else looks after: dead owners, waits that are over, gates, lost bells."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from appliance import daemon, recover, wire
+from appliance.errors import DiskFull, EngineLost, EngineUnreachable, ModelMissing, ShareOffline
+from appliance.nouns import Options, Source
+from appliance.settings import NodeSettings, Settings
+from appliance.states import State, Verdict
+from appliance.store import gates, jobs, schema
+from appliance.store.jobs import Job
+from appliance.store.ledger import Ledger
+
+SOURCE = Source("inbox", b"talk.wav", 10, 5)
+
+
+class Site:
+    """A ledger, its settings, and the bells that were rung."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(node=NodeSettings(state_dir=str(folder)))
+        schema.prepare(str(folder))
+        os.makedirs(self.settings.run_dir)
+        self.ledger = Ledger(str(folder))
+        self.rung: list[int] = []
+
+    def round(self, *, pending: int = 0) -> None:
+        """One round of reconcile."""
+        recover.reconcile(self.ledger, self.settings, ring=self.rung.append, pending=pending)
+
+    def claimed(self, owner: str, source: Source = SOURCE, **options: object) -> Job:
+        """A job somebody has claimed."""
+        asked = Options(**options)  # type: ignore[arg-type]
+        born = jobs.add(self.ledger, source, asked, correlation="c")
+        assert born is not None
+        job = jobs.claim(self.ledger, born.id, owner=owner)
+        assert job is not None
+        return job
+
+    def state(self, job: Job) -> State:
+        """Where the job is now."""
+        return jobs.must(self.ledger, job.id).state
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    with made.ledger:
+        yield made
+
+
+def test_a_job_whose_worker_lives_is_left_alone(site: Site) -> None:
+    with daemon.Owner(site.settings.run_dir) as owner:
+        job = site.claimed(owner.id)
+        site.round()
+        assert site.state(job) is State.RUNNING
+
+
+def test_a_job_whose_worker_died_is_taken_back_and_costs_nothing_but_a_loss(site: Site) -> None:
+    job = site.claimed("an owner that never was")
+    site.round()
+    back = jobs.must(site.ledger, job.id)
+    assert (back.state, back.losses, back.errors, back.crashes) == (State.RETRY_WAIT, 1, 0, 0)
+
+
+def test_an_owner_of_another_boot_is_dead_even_if_its_file_is_locked(site: Site) -> None:
+    with daemon.Owner(site.settings.run_dir) as owner:
+        job = site.claimed(owner.id)
+        with site.ledger.writing() as db:
+            db.execute("UPDATE job SET boot_id = 'another boot' WHERE id = ?", [job.id])
+        site.round()
+        assert site.state(job) is State.RETRY_WAIT
+
+
+def test_a_wait_that_is_over_ends_and_the_bell_is_rung(site: Site) -> None:
+    job = site.claimed("me")
+    jobs.end(site.ledger, job, Verdict(State.RETRY_WAIT, delay=0), EngineLost(), who="me")
+    site.round()
+    assert site.state(job) is State.QUEUED
+    assert site.rung == [job.id]
+    site.round()
+    assert site.rung == [job.id], "it was heard, as far as we know"
+
+
+def test_no_more_bells_than_the_queue_may_hold(site: Site) -> None:
+    for number in range(80):
+        jobs.add(site.ledger, replace(SOURCE, path=b"%d.wav" % number), Options(), correlation="c")
+    site.round(pending=recover.HINTS)
+    assert site.rung == []
+    site.round(pending=60)
+    assert len(site.rung) == recover.HINTS - 60
+
+
+def test_a_gate_opens_when_what_closed_it_is_well_and_its_jobs_go_on(site: Site) -> None:
+    models = Path(site.settings.model_dir)
+    job = site.claimed("me", model="large")
+    error = ModelMissing(model="large", where=str(models))
+    jobs.end(site.ledger, job, Verdict(State.WAITING), error, who="me")
+    site.round()
+    assert site.state(job) is State.WAITING
+    (models / "large").mkdir(parents=True)
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        (models / "large" / name).write_bytes(b"weights")
+    site.round()
+    assert site.state(job) is State.QUEUED
+    assert list(gates.closed(site.ledger)) == []
+
+
+def test_a_full_disk_holds_everything_until_there_is_room(site: Site) -> None:
+    gates.close(site.ledger, DiskFull(where="/", free_gb=0.0))
+    born = jobs.add(site.ledger, SOURCE, Options(), correlation="c")
+    assert born is not None
+    assert jobs.claim(site.ledger, born.id, owner="me") is None
+    assert site.state(born) is State.WAITING
+    site.round()  # there is room on this disk
+    assert site.state(born) is State.QUEUED
+
+
+def test_the_gate_of_a_share_is_its_watchs_business(site: Site) -> None:
+    gates.close(site.ledger, ShareOffline(share="inbox"))
+    site.round()
+    assert [gate.name for gate in gates.closed(site.ledger)] == ["share:inbox"]
+
+
+def test_no_engine_is_a_gate_that_an_engine_opens(site: Site) -> None:
+    gates.close(site.ledger, EngineUnreachable())
+    site.round()
+    assert [gate.name for gate in gates.closed(site.ledger)] == ["engine"]
+    with wire.listen(site.settings.engine_socket):
+        site.round()
+    assert list(gates.closed(site.ledger)) == []
+
+
+def test_a_dead_owners_files_are_swept(site: Site) -> None:
+    owners = Path(site.settings.run_dir) / "owners"
+    with daemon.Owner(site.settings.run_dir) as owner:
+        owner.progress(1, done=1.0)
+        assert daemon.progress_board(site.settings.run_dir) == {1: {"done": 1.0}}
+        (owners / "dead").write_text("")
+        (owners / "dead.json").write_text('{"2": {}}')
+        assert not daemon.alive(site.settings.run_dir, "dead")
+        assert daemon.alive(site.settings.run_dir, owner.id)
+    assert list(owners.iterdir()) == []

@@ -1,0 +1,102 @@
+"""Settings: every mistake at once, with the nearest right word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appliance import settings
+from appliance.errors import SettingsInvalid
+from appliance.settings import Settings, load
+
+
+def written(tmp_path: Path, text: str) -> str:
+    file = tmp_path / "appliance.toml"
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+def mistakes(tmp_path: Path, text: str) -> str:
+    with pytest.raises(SettingsInvalid) as caught:
+        load(written(tmp_path, text))
+    return caught.value.sentence
+
+
+def test_nothing_at_all_is_a_laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    site = load()
+    assert site.state_dir == str(tmp_path / ".appliance")
+    assert site.run_dir == str(tmp_path / ".appliance" / "run")
+    assert site.share == ()
+
+
+def test_every_mistake_is_told_in_one_go(tmp_path: Path) -> None:
+    told = mistakes(
+        tmp_path,
+        "[disk]\nwarn_below = 3\n[engine]\nthreads = -1\n"
+        "[[share]]\nname = 'Bad Name'\nroot = 'x'\n",
+    )
+    assert "4 mistake(s)" in told
+    assert "disk.warn_below: unknown, did you mean warn_below_gb?" in told
+    for key in ("engine.threads", "share[1].name", "share[1].root"):
+        assert key in told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[[share]]\nname='a'\nroot='/a'\n[[share]]\nname='a'\nroot='/b'\n", "two shares"),
+        ("[[share]]\nname='a'\nroot='/a'\n[[share]]\nname='b'\nroot='/a/b'\n", "inside the share"),
+        ("[[share]]\nname='a'\nroot='/a'\nprofile='x'\n", "no [profile.x]"),
+        ("[node]\nstate_dir='/a/state'\n[[share]]\nname='a'\nroot='/a'\n", "state_dir"),
+        ("[web]\nlisten = '8080'\n", "host:port"),
+        ("[node\n", "not TOML"),
+        ("[shares]\n", "did you mean share?"),
+        ("[profile.default]\nlangauge = 'de'\n", "did you mean language?"),
+    ],
+)
+def test_a_contradiction_is_named(tmp_path: Path, text: str, told: str) -> None:
+    assert told in mistakes(tmp_path, text)
+
+
+def test_drop_ins_are_laid_over_in_order(tmp_path: Path) -> None:
+    file = written(tmp_path, "[worker]\ncount = 3\n[[share]]\nname = 'a'\nroot = '/a'\n")
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "20.toml").write_text("[worker]\ncount = 5\n")
+    (tmp_path / "conf.d" / "10.toml").write_text(
+        "[worker]\ncount = 4\n[[share]]\nname = 'b'\nroot = '/b'\n"
+    )
+    site = load(file)
+    assert site.worker.count == 5
+    assert [share.name for share in site.share] == ["a", "b"]
+
+
+def test_a_file_that_is_not_there_is_a_named_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="cannot be read"):
+        load(str(tmp_path / "nowhere.toml"))
+
+
+def test_the_environment_has_the_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPLIANCE_STATE_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("APPLIANCE_WEB_LISTEN", "127.0.0.1:9999")
+    site = load(written(tmp_path, "[web]\nlisten = '127.0.0.1:1'\n"))
+    assert (site.state_dir, site.web.listen) == (str(tmp_path / "elsewhere"), "127.0.0.1:9999")
+
+
+def test_a_share_asks_for_what_its_profile_says(tmp_path: Path) -> None:
+    site = load(
+        written(
+            tmp_path,
+            "[[share]]\nname='a'\nroot='/a'\nprofile='german'\nformats=['txt']\n"
+            "[profile.german]\nlanguage='de'\nvocabulary=['Käse']\n",
+        )
+    )
+    options = site.options_for(site.share[0])
+    assert (options.language, options.vocabulary, options.formats) == ("de", ("Käse",), ("txt",))
+
+
+def test_every_field_has_a_default_but_a_shares_name_and_root() -> None:
+    assert Settings() == Settings.model_validate({})
+    needed = [name for name, field in settings.Share.model_fields.items() if field.is_required()]
+    assert needed == ["name", "root"]

@@ -1,0 +1,277 @@
+"""The relay between a real decode child and engines that behave badly; and where words land."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import (
+    ApplianceError,
+    Cancelled,
+    ChildKilled,
+    EngineLost,
+    EngineUnreachable,
+    EngineVersion,
+    GpuMemory,
+    NoAudioTrack,
+    Stalled,
+)
+from appliance.limits import Limits
+from appliance.nouns import Notice, Options, Piece, Recording, Segment, Source, Staged, Window, Word
+from appliance.nursery import Nursery
+from appliance.transcribe import Request, Result, relay, transcribe
+from appliance.transcribe.assemble import assemble
+from appliance.transcribe.relay import Outcome
+from appliance.wire import Ended, Heard
+from tests.engines.__main__ import WELCOME
+from tests.line import sounds
+
+SECONDS = 200  # of speech: some seven windows
+
+
+@dataclass
+class Bench:
+    """A recording, a nursery, and an engine of the test's choice."""
+
+    folder: Path
+    nursery: Nursery
+    recording: str
+
+    @property
+    def door(self) -> str:
+        return str(self.folder / "engine.sock")
+
+    @contextlib.contextmanager
+    def engine(self, mode: str) -> Iterator[None]:
+        """Run an engine and start it again when it dies, as the supervisor does."""
+        stopping = threading.Event()
+
+        def keep_running() -> None:
+            while not stopping.is_set():
+                command = [sys.executable, "-m", "tests.engines", mode, self.door]
+                engine = subprocess.Popen(command)
+                while engine.poll() is None and not stopping.wait(0.05):
+                    pass
+                engine.kill()
+                engine.wait()
+
+        thread = threading.Thread(target=keep_running)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopping.set()
+            thread.join()
+
+    def transcribe(self, file: str | None = None, **options: object) -> Result:
+        staged = Staged(file or self.recording, "0" * 64, 1)
+        request = Request(
+            source=Source("s", b"talk.wav", 1, 1),
+            staged=staged,
+            options=Options(**options),  # type: ignore[arg-type]
+            correlation="c",
+            max_seconds=3600,
+            timeout_factor=4,
+        )
+        return transcribe(
+            request,
+            engine_socket=self.door,
+            nursery=self.nursery,
+            progress=lambda _done, _total: None,
+            stop=self.stop,
+        )
+
+    def stop(self) -> None:
+        """Nobody stops it."""
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("sounds") / "talk.wav"
+    return sounds.write(str(path), sounds.long(SECONDS))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, recording: str) -> Iterator[Bench]:
+    with Nursery(Limits(memory_mb=1024)) as nursery:
+        yield Bench(tmp_path, nursery, recording)
+
+
+def words(result: Result) -> list[str]:
+    return "".join(segment.text for segment in result.transcripts[0].segments).split()
+
+
+def windows_heard(result: Result) -> list[int]:
+    return sorted({int(word[1:].partition(".")[0]) for word in words(result)})
+
+
+@pytest.mark.parametrize("mode", ["good", "repeats", "dies-once", "wavers"])
+def test_every_window_is_heard_once_and_in_its_place(bench: Bench, mode: str) -> None:
+    with bench.engine(mode):
+        result = bench.transcribe()
+    said = words(result)
+    assert len(said) == len(set(said))
+    assert windows_heard(result) == list(range(len(windows_heard(result))))
+    assert len(windows_heard(result)) >= 5
+    starts = [s.start for s in result.transcripts[0].segments]
+    assert starts == sorted(starts)
+    assert result.transcripts[0].language == "en"
+    assert result.duration == pytest.approx(SECONDS, abs=0.1)
+
+
+def test_both_tasks_give_two_transcripts(bench: Bench) -> None:
+    with bench.engine("good"):
+        result = bench.transcribe(task="both", language="de")
+    assert [t.task for t in result.transcripts] == ["transcribe", "translate"]
+    assert [t.text_language for t in result.transcripts] == ["de", "en"]
+    assert [s.text for s in result.transcripts[0].segments] == [
+        s.text for s in result.transcripts[1].segments
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "error"),
+    [
+        ("poisoned", EngineLost),
+        ("out-of-memory", GpuMemory),
+        ("stranger", EngineVersion),
+    ],
+)
+def test_a_bad_engine_is_a_named_error(
+    bench: Bench, mode: str, error: type[ApplianceError]
+) -> None:
+    with bench.engine(mode), pytest.raises(error):
+        bench.transcribe()
+
+
+def test_an_engine_that_babbles_is_lost_not_believed(bench: Bench) -> None:
+    with bench.engine("babbles"), pytest.raises(EngineLost):
+        bench.transcribe()
+
+
+def test_an_engine_that_says_nothing_is_a_stall(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "STALL_SECONDS", 2.0)
+    with bench.engine("mute"), pytest.raises(Stalled):
+        bench.transcribe()
+
+
+def test_no_engine_at_all_costs_the_job_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "KNOCK_SECONDS", 0.5)
+    with pytest.raises(EngineUnreachable):
+        bench.transcribe()
+
+
+def test_a_job_that_is_cancelled_ends_within_two_seconds(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancel() -> None:
+        raise Cancelled
+
+    monkeypatch.setattr(bench, "stop", cancel)
+    with bench.engine("mute"), pytest.raises(Cancelled):
+        bench.transcribe()
+
+
+def test_what_the_child_finds_wrong_with_the_file_is_told(bench: Bench, tmp_path: Path) -> None:
+    words = tmp_path / "words.wav"
+    words.write_bytes(b"only words" * 100)
+    with bench.engine("good"), pytest.raises(ApplianceError) as caught:
+        bench.transcribe(str(words))
+    assert caught.value.code == "source.unreadable"
+    assert "talk.wav" in caught.value.sentence
+    assert NoAudioTrack.code != caught.value.code
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["import sys; sys.exit(3)", "import os; os.kill(os.getpid(), 11)", "print('no frames')"],
+)
+def test_a_child_that_dies_is_a_named_error(tmp_path: Path, recording: str, program: str) -> None:
+    argv = [sys.executable, "-c", program]
+    with Nursery(Limits(), argv=argv) as nursery:
+        bench = Bench(tmp_path, nursery, recording)
+        with bench.engine("good"), pytest.raises(ChildKilled):
+            bench.transcribe()
+
+
+def test_nothing_is_left_open_after_a_hundred_turns(bench: Bench) -> None:
+    with bench.engine("good"):
+        bench.transcribe()
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            bench.transcribe()
+        assert len(os.listdir("/proc/self/fd")) <= before + 2  # the nursery's next child
+
+
+# --- where words land ---------------------------------------------------------------------------
+
+# Speech from 10.2 to 11.8 and from 60.2 to 61.8 s, cut a breath wider, joined in one window.
+JOINED = Window(0, (Piece(10.0, 12.0, 10.2, 11.8), Piece(60.0, 62.0, 60.2, 61.8)))
+
+
+def assembled(words: list[Word], *, window: Window = JOINED, ended: Ended | None = None) -> object:
+    text = "".join(word.word for word in words)
+    segment = Segment(0, 0, 0.0, 4.0, text, (), 0.0, -0.1, 1.0, 0.0, tuple(words))
+    outcome = Outcome(
+        recording=Recording("wav", "pcm_s16le", 1, 0, 16_000, 1, 70.0, 0.0),
+        ended=ended or Ended(seconds=70.0, speech=4.0, windows=1, damaged=0, missing=0.0),
+        welcome=WELCOME,
+        windows=(window,),
+        heard={(0, "transcribe"): Heard(0, "transcribe", "en", 1.0, (segment,))},
+        language="en",
+        probability=1.0,
+    )
+    return assemble(outcome, "transcribe", None)  # type: ignore[arg-type]
+
+
+def placed(words: list[Word]) -> list[tuple[float, float, str]]:
+    transcript = assembled(words)
+    return [(s.start, s.end, s.text.strip()) for s in transcript.segments]  # type: ignore[attr-defined]
+
+
+def test_words_go_back_to_the_side_of_the_silence_they_were_spoken_on() -> None:
+    spoken = [Word(0.3, 0.8, " one", 1.0), Word(1.0, 1.6, " two", 1.0), Word(2.3, 3.5, " six", 1.0)]
+    assert placed(spoken) == [(10.2, 11.8, "one two"), (60.2, 61.8, "six")]
+
+
+def test_an_edge_word_begins_and_ends_with_the_speech() -> None:
+    assert placed([Word(0.0, 0.5, " one", 1.0), Word(0.5, 1.3, " two", 1.0)]) == [
+        (10.2, 11.8, "one two")
+    ]
+
+
+def test_a_word_far_from_the_edge_of_its_speech_stays() -> None:
+    assert placed([Word(0.9, 1.0, " one", 1.0)]) == [(10.9, 11.0, "one")]
+
+
+def test_words_never_overlap_and_never_run_backwards() -> None:
+    spoken = [Word(1.0, 1.9, " a", 1.0), Word(0.5, 1.2, " b", 1.0), Word(0.4, 0.6, " c", 1.0)]
+    transcript = assembled(spoken)
+    found = [w for s in transcript.segments for w in s.words]  # type: ignore[attr-defined]
+    for one, two in pairwise(found):
+        assert one.start <= one.end <= two.start <= two.end
+
+
+def test_the_reader_is_told_what_to_doubt() -> None:
+    ended = Ended(seconds=70.0, speech=4.0, windows=1, damaged=3, missing=12.34)
+    unsure = [Word(n / 4, n / 4 + 0.2, " hm", 0.1) for n in range(8)]
+    codes = {w.code: w.detail for w in assembled(unsure, ended=ended).warnings}  # type: ignore[attr-defined]
+    assert codes["warning.missing-seconds"] == {"seconds": 12.3}
+    assert codes["warning.decode-errors"] == {"count": 3}
+    assert codes["warning.low-confidence"] == {"percent": 100}
+    assert "warning.selftest-model" in codes
+    silent = assembled([])
+    assert Notice("warning.no-speech") in silent.warnings  # type: ignore[attr-defined]
