@@ -222,6 +222,6 @@ def page_of(seen: Overview) -> str:
         [(job.id, job.state, job.updated_ms) for job in seen.recent],
         [(one.path, one.state, one.size) for one in seen.arriving.files],
         (seen.needs, seen.shares, seen.day, seen.queued, seen.waits, seen.arriving.count),
-        (round(seen.disk.free / 1e8), seen.disk.level),
+        (round(seen.disk.free / 1e9), seen.disk.level),
     ]
     return hashlib.sha256(repr(parts).encode("utf-8", "backslashreplace")).hexdigest()[:16]

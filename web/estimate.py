@@ -59,15 +59,19 @@ def seconds_until_ready(
 ) -> float | None:
     """Seconds until all of it is done, or None where something cannot be judged."""
     known = per_byte(paces)
-    left = [one.seconds_left for one in running if one.stage is not Stage.DELIVER]
-    needs = [
-        known[kind] * job.source.size if (kind := _kind(job.source.path)) in known else None
-        for job in queued
+    left = [
+        _guess(one.job, known) if one.seconds_left is None else one.seconds_left for one in running
     ]
-    whole = [seconds for seconds in (*left, *needs) if seconds is not None]
-    if not whole or len(whole) < len(left) + len(needs):
+    needs = [*left, *(_guess(job, known) for job in queued)]
+    whole = [seconds for seconds in needs if seconds is not None]
+    if not whole or len(whole) < len(needs):
         return None
-    return max(*left, sum(whole) / workers) if left else sum(whole) / workers  # type: ignore[type-var]
+    return max(sum(whole) / workers, *whole[: len(left)], 0.0)
+
+
+def _guess(job: Job, known: Mapping[str, float]) -> float | None:
+    rate = known.get(_kind(job.source.path))
+    return None if rate is None else rate * job.source.size
 
 
 def per_byte(paces: Iterable[Pace]) -> dict[str, float]:

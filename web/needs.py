@@ -112,5 +112,5 @@ def _failures(day: Tally) -> Iterator[Need]:
         yield Need(
             f"{failed} could not be transcribed in the last 24 hours.",
             "Look at why; a note with the reason lies beside each of them.",
-            link="/jobs?state=failed",
+            link="/jobs?state=failed&state=dead",
         )

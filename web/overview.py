@@ -30,7 +30,7 @@ from web.needs import Need, Seen, needs
 _SHOWN: Final = 10  # rows of each list; the rest is counted, and on /jobs
 _DAY_MS: Final = 24 * 3600 * 1000
 _IDLE_MS: Final = 60 * 1000
-_WAITING: Final = (State.WAITING, State.RETRY_WAIT, State.DISCOVERED, State.HELD)
+WAITING: Final = (State.WAITING, State.RETRY_WAIT, State.DISCOVERED, State.HELD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Overview:
     @property
     def waits(self) -> int:
         """How many jobs wait for something else than their turn."""
-        return sum(self.counts.get(state, 0) for state in _WAITING)
+        return sum(self.counts.get(state, 0) for state in WAITING)
 
 
 def gather(ledger: Ledger, settings: Settings) -> Overview:
@@ -122,7 +122,7 @@ def gather(ledger: Ledger, settings: Settings) -> Overview:
         gates=asked.gates,
         working=at_work,
         queue=queue,
-        waiting=tuple(board.page(ledger, _WAITING, limit=_SHOWN)),
+        waiting=tuple(board.page(ledger, WAITING, limit=_SHOWN)),
         counts=counts,
         arriving=arriving,
         recent=tuple(board.lately_ended(ledger, limit=_SHOWN)),
@@ -152,7 +152,7 @@ def _verdict(
     found: tuple[Need, ...], counts: dict[State, int], arriving: int, ready_ms: int | None
 ) -> Verdict:
     running = counts.get(State.RUNNING, 0)
-    waiting = sum(counts.get(state, 0) for state in (State.QUEUED, *_WAITING))
+    waiting = sum(counts.get(state, 0) for state in (State.QUEUED, *WAITING))
     doing = ", ".join(
         text
         for number, text in (

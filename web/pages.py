@@ -5,6 +5,7 @@ Not here: what they show (overview, told), the JSON of the same (api).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from flask import Blueprint, abort, render_template, url_for
@@ -18,6 +19,24 @@ from web import api, db, overview, told
 bp = Blueprint("pages", __name__)
 
 _PAGE: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A choice of jobs that has a name."""
+
+    title: str
+    states: list[State]
+
+
+_VIEWS: Final = (
+    View("All", []),
+    View("In work", [State.RUNNING]),
+    View("Waiting", [State.QUEUED, *overview.WAITING]),
+    View("Done", [State.DONE]),
+    View("Failed", [State.FAILED, State.DEAD]),
+    View("Other", [State.CANCELLED, State.SKIPPED, State.SOURCE_MISSING]),
+)
 _SEGMENTS: Final = 200  # of a transcript; the whole of it lies in the share
 
 
@@ -50,7 +69,7 @@ def listing() -> ResponseReturnValue:
         share=share,
         before=before,
         shares=[one.name for one in db.settings().share],
-        every=list(State),
+        views=_VIEWS,
     )
 
 

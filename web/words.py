@@ -115,9 +115,9 @@ def hour(ms: int) -> Markup:
 
 
 def blank(template: str) -> str:
-    """A sentence of the catalogue whose facts are not known: each shows its own name."""
+    """A sentence of the catalogue whose facts are not known: each leaves a gap."""
     parts = string.Formatter().parse(template)
-    return "".join(text + (f"[{fact}]" if fact else "") for text, fact, _, _ in parts)
+    return "".join(text + ("…" if fact else "") for text, fact, _, _ in parts)
 
 
 def count_of(number: int, one: str, many: str | None = None) -> str:

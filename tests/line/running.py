@@ -25,7 +25,7 @@ FORMATS = ("docx", "json", "md", "srt", "txt", "vtt")
 
 
 class Running:
-    """Engine, worker and watch over one share named `inbox`. Use it as a context manager."""
+    """Engine, worker, watch and web over one share named `inbox`. Use it as a context manager."""
 
     def __init__(self, folder: str, *, more_settings: str = "") -> None:
         self.root = os.path.join(folder, "inbox")
@@ -41,7 +41,8 @@ class Running:
         self.ledger = Ledger(self.settings.state_dir)
         adopt(self.ledger, self.settings.share[0], existing="process")
         self.printed: list[str] = []
-        self._processes = supervise.appliance(self.file, {"APPLIANCE_WEB_LISTEN": ""})
+        self.page = os.path.join(folder, "web.sock")
+        self._processes = supervise.appliance(self.file, {"APPLIANCE_WEB_LISTEN": self.page})
         self._supervisor = supervise.Supervisor(
             self._processes, lambda name, line: self.printed.append(f"{name} {line}")
         )

@@ -1,0 +1,31 @@
+"""A box with something in every state, and a browser without a browser in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.web.box import Box, Door, settings_of
+from web import create_app, db
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    """A box that is well and has nothing to do."""
+    made = Box.made(settings_of(str(tmp_path)))
+    door = Door(made.settings)
+    yield made
+    door.close()
+    made.ledger.close()
+
+
+@pytest.fixture
+def client(box: Box) -> Iterator[FlaskClient]:
+    """Asks the pages of the box."""
+    app = create_app(box.settings)
+    with app.test_client() as asking:
+        yield asking
+    db.close(app)

@@ -1,0 +1,83 @@
+"""What protects the reader: headers on every answer, and whom the box answers at all."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from flask.testing import FlaskClient
+
+from appliance.errors import SettingsInvalid
+from appliance.settings import Settings
+from web.serve import refuse_strangers
+
+EVERY = ("/", "/jobs", "/help", "/nothing", "/api/v1/status", "/api/v1/nothing", "/healthz")
+
+
+@pytest.mark.parametrize("address", [*EVERY, "/readyz", "/static/page.css"])
+def test_every_answer_carries_the_headers(client: FlaskClient, address: str) -> None:
+    with client.get(address) as answer:
+        headers = answer.headers
+    policy = headers["Content-Security-Policy"]
+    for rule in (
+        "default-src 'none'",
+        "script-src 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    ):
+        assert rule in policy
+    assert "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "microphone=()" in headers["Permissions-Policy"]
+    assert "Set-Cookie" not in headers
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST:8080"],
+)
+def test_the_box_answers_to_its_own_names(client: FlaskClient, host: str) -> None:
+    assert client.get("/", headers={"Host": host}).status_code == 200
+
+
+def test_the_box_answers_to_its_hostname(client: FlaskClient) -> None:
+    assert client.get("/", headers={"Host": f"{socket.gethostname()}:80"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example:8080",
+        "[::2]",
+        "[",
+        "",
+        "@",
+    ],
+)
+@pytest.mark.parametrize(
+    "address", ["/", "/api/v1/jobs", "/static/page.js", "/healthz", "/nothing"]
+)
+def test_a_strange_name_gets_nothing(client: FlaskClient, host: str, address: str) -> None:
+    answer = client.get(address, headers={"Host": host})
+    assert answer.status_code == 400
+    assert "does not answer to that name" in answer.text
+    assert "Content-Security-Policy" in answer.headers
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8080", "192.168.1.5:80", "[::]:8080", "box.local:80"])
+def test_other_machines_are_kept_out_until_there_are_accounts(listen: str) -> None:
+    with pytest.raises(SettingsInvalid, match="other machines"):
+        refuse_strangers(Settings.model_validate({"web": {"listen": listen}}))
+
+
+@pytest.mark.parametrize(
+    "listen", ["127.0.0.1:8080", "127.8.8.8:1", "[::1]:8080", "localhost:80", "/run/a/web.sock"]
+)
+def test_this_machine_may_listen(listen: str) -> None:
+    refuse_strangers(Settings.model_validate({"web": {"listen": listen}}))

@@ -1,0 +1,198 @@
+"""The pages say what is so, whatever people call their files."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from flask.testing import FlaskClient
+
+from appliance.errors import CATALOGUE, WARNINGS, DiskFull, ShareOffline
+from appliance.states import State
+from appliance.store import shares
+from tests.web.box import HOSTILE, Box, close_gate
+from web.words import name
+
+ADDRESS = re.compile(r"""(?:https?:)?//[\w.-]+""")
+
+
+class Tags(HTMLParser):
+    """Every tag of a page with its attributes, and the text of its <bdi>."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.isolated: list[str] = []
+        self._inside = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        self._inside = tag == "bdi"
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.isolated.append(data)
+            self._inside = False
+
+
+def text(client: FlaskClient, address: str, status: int = 200) -> str:
+    answer = client.get(address)
+    assert answer.status_code == status
+    return answer.text
+
+
+def test_a_box_with_nothing_to_do_says_that_all_is_good(client: FlaskClient) -> None:
+    assert "All good — nothing to do" in text(client, "/")
+
+
+def test_the_sentence_counts_what_runs_and_waits(box: Box, client: FlaskClient) -> None:
+    box.run(b"a.wav")
+    box.add(b"b.wav")
+    box.add(b"c.wav")
+    assert "All good — 1 file in work, 2 waiting" in text(client, "/")
+
+
+def test_the_hour_is_promised_once_the_pace_is_known(box: Box, client: FlaskClient) -> None:
+    box.add(b"b.wav")
+    assert 'ready_at":null' in text(client, "/api/v1/status").replace(" ", "")
+    box.finish(b"a.wav")
+    assert client.get("/api/v1/status").json["verdict"]["ready_at"]  # type: ignore[index]
+
+
+def test_what_needs_a_person_comes_first_with_its_next_step(box: Box, client: FlaskClient) -> None:
+    close_gate(box, DiskFull(where="/var/lib/appliance", free_gb=0.2))
+    shares.seen(box.ledger, "archive", state="offline", why="No route to host")
+    page = text(client, "/")
+    assert "2 things need you" in page
+    assert "The disk of the box is full: 0.2 GB left in /var/lib/appliance." in page
+    assert "The share archive does not answer: No route to host." in page
+    assert 'href="/help/node.disk-full"' in page
+
+
+def test_a_share_behind_a_closed_gate_is_told_once(box: Box, client: FlaskClient) -> None:
+    shares.seen(box.ledger, "archive", state="offline")
+    close_gate(box, ShareOffline(share="archive"))
+    assert "1 thing needs you" in text(client, "/")
+
+
+def test_a_share_that_waits_for_a_decision_names_the_command(box: Box, client: FlaskClient) -> None:
+    with box.ledger.writing() as db:
+        db.execute("UPDATE share SET adopted_ms = NULL, old_files = 412 WHERE name = 'archive'")
+    page = text(client, "/")
+    assert "412 old recordings" in page
+    assert "<code>appliance share adopt archive --existing ignore</code>" in page
+
+
+def test_a_recording_that_still_arrives_is_shown_with_its_bytes(
+    box: Box, client: FlaskClient
+) -> None:
+    box.every_state()
+    page = text(client, "/")
+    assert "1.2 GB so far" in page
+    assert "2 arriving" in page
+
+
+def test_progress_has_a_number_a_label_and_what_is_left(box: Box, client: FlaskClient) -> None:
+    box.every_state()
+    bars = [tag for kind, tag in Tags(text(client, "/")).found if kind == "progress"]
+    assert bars[0].get("value") == "24"
+    assert all(bar.get("aria-label") or bar.get("aria-labelledby") for bar in bars)
+    assert re.search(r"6 min \d\d s left", text(client, "/"))
+
+
+def test_the_page_lives_without_javascript(client: FlaskClient) -> None:
+    assert '<noscript><meta http-equiv="refresh" content="10"></noscript>' in text(client, "/")
+
+
+def test_the_selftest_model_is_admitted_on_every_page(client: FlaskClient) -> None:
+    for address in ("/", "/jobs", "/help"):
+        assert "Self-test model." in text(client, address)
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_has_its_page_and_its_word(box: Box, client: FlaskClient, state: State) -> None:
+    job = box.every_state()[state]
+    page = text(client, f"/jobs/{job.id}")
+    assert name(job.source.path) in Tags(page).isolated
+    assert name(job.source.path) in Tags(text(client, f"/jobs?state={state}")).isolated
+
+
+def test_no_name_of_a_file_becomes_a_tag_or_an_attribute(box: Box, client: FlaskClient) -> None:
+    every = box.every_state()
+    for address in ("/", "/jobs", *(f"/jobs/{job.id}" for job in every.values())):
+        page = text(client, address)
+        tags = Tags(page).found
+        assert not [tag for tag, attributes in tags if any(a.startswith("on") for a in attributes)]
+        assert [a["src"] for tag, a in tags if tag == "script"] == ["/static/page.js"]
+        assert "\u202e" not in page
+        assert "\x1b" not in page
+        assert "49" not in Tags(page).isolated
+
+
+def test_a_name_that_is_not_utf8_is_shown_by_its_bytes(box: Box, client: FlaskClient) -> None:
+    box.add(HOSTILE[4])
+    assert r"caf\xe9 \xff\xfe.ogg" in text(client, "/jobs")
+
+
+def test_a_failed_job_says_what_happened_what_it_means_and_what_to_do(
+    box: Box, client: FlaskClient
+) -> None:
+    job = box.every_state()[State.FAILED]
+    page = text(client, f"/jobs/{job.id}")
+    assert "holds no sound" in page
+    assert "The recording itself is untouched" in page
+    assert "Export it again with its sound" in page
+    assert f"<code>appliance jobs retry {job.id}</code>" in page
+    assert 'href="/help/source.no-audio-track"' in page
+
+
+def test_a_finished_job_shows_its_text_its_files_and_where_they_come_from(
+    box: Box, client: FlaskClient
+) -> None:
+    job = box.finish(b"talk.mp4")
+    page = text(client, f"/jobs/{job.id}")
+    for expected in ("Good morning, everybody.", "0:00:02", "talk.srt", "engine 1", "attempt 1"):
+        assert expected in page
+    assert "<b>bold</b>" not in page
+
+
+def test_jobs_come_a_page_at_a_time(box: Box, client: FlaskClient) -> None:
+    for number in range(120):
+        box.add(b"%d.wav" % number)
+    seen: list[str] = []
+    address: str | None = "/jobs?state=queued&share=meetings"
+    while address:
+        tags = Tags(text(client, address))
+        seen += tags.isolated
+        address = next((a["href"] for tag, a in tags.found if a.get("rel") == "next"), None)
+    assert seen == [f"{number}.wav" for number in reversed(range(120))]
+
+
+def test_a_filter_keeps_other_jobs_out(box: Box, client: FlaskClient) -> None:
+    box.add(b"here.wav")
+    box.add(b"there.wav", share="archive")
+    assert Tags(text(client, "/jobs?share=archive")).isolated == ["there.wav"]
+    assert Tags(text(client, "/jobs?state=done")).isolated == []
+    assert "There is no state" in text(client, "/jobs?state=%3Cb%3E", 400)
+
+
+@pytest.mark.parametrize("code", [*CATALOGUE, *WARNINGS])
+def test_every_code_has_its_page(client: FlaskClient, code: str) -> None:
+    page = text(client, f"/help/{code}")
+    assert "{" not in page.split("<main")[1]
+    assert f'href="/help/{code}"' in text(client, "/help")
+
+
+@pytest.mark.parametrize("address", ["/jobs/999999", "/help/no.such", "/nothing", "/jobs/x"])
+def test_what_is_not_there_is_a_page_that_says_so(client: FlaskClient, address: str) -> None:
+    assert "There is nothing at this address." in text(client, address, 404)
+
+
+def test_no_answer_names_another_machine(box: Box, client: FlaskClient) -> None:
+    every = box.every_state()
+    fixed = ("/", "/jobs", "/help", "/help/bug", "/nothing", "/static/page.js", "/static/page.css")
+    for address in (*fixed, "/static/live.js", "/static/times.js", f"/jobs/{every[State.DONE].id}"):
+        with client.get(address) as answer:
+            assert not ADDRESS.findall(answer.get_data(as_text=True).replace("// ", "")), address
