@@ -29,7 +29,7 @@ DOORS = {
     "gunicorn": {"web"},
     "huey": {"appliance.bell"},
     "psutil": {"appliance.limits", "appliance.health"},
-    "sqlite3": {"appliance.store", "appliance.bell", "appliance.tasks"},
+    "sqlite3": {"appliance.store", "appliance.bell", "appliance.tasks", "appliance.doctor"},
     "sqlite_utils": {"appliance.store"},
     "watchdog": {"appliance.watch"},
     "pydantic": {"appliance.settings", "appliance.admit", "web"},
