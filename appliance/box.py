@@ -13,11 +13,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from appliance.daemon import Owner
+from appliance.daemon import Owner, alive
 from appliance.limits import Limits
 from appliance.nursery import Nursery
 from appliance.settings import Settings
 from appliance.store import schema
+from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 
 
@@ -30,6 +31,13 @@ class Box:
     owner: Owner
     nursery: Nursery
     stopping: threading.Event = field(default_factory=threading.Event)  # end in good order
+    at_work: set[int] = field(default_factory=set)  # jobs a thread of ours is at
+
+    def minds(self, job: Job) -> bool:
+        """Tell whether somebody alive is at this running job: a thread of ours, or another."""
+        if job.owner == self.owner.id:
+            return job.id in self.at_work
+        return job.owner is not None and alive(self.settings.run_dir, job.owner)
 
     def spool(self, job_id: int) -> str:
         """The folder of one job's own copy of its recording."""

@@ -35,9 +35,21 @@ class Ring(Protocol):
     def __call__(self, job_id: int, /) -> None: ...
 
 
-def reconcile(ledger: Ledger, settings: Settings, *, ring: Ring, pending: int) -> None:
-    """One round. `pending` rings lie unanswered in the queue."""
-    _bury_the_dead(ledger, settings.run_dir)
+def reconcile(
+    ledger: Ledger,
+    settings: Settings,
+    *,
+    ring: Ring,
+    pending: int,
+    minded: Callable[[Job], bool] | None = None,
+) -> None:
+    """One round. `pending` rings lie unanswered in the queue.
+
+    `minded` tells whether somebody alive is at a running job; without it, whether its
+    owner's process lives. A worker knows better: it may live on while the thread that had
+    the job could not write down how it ended (a full disk, a locked ledger).
+    """
+    _bury_the_dead(ledger, minded or (lambda job: _owner_lives(settings.run_dir, job)))
     _wake(ledger, overdue.due(ledger, ledger.clock()))
     _try_gates(ledger, settings)
     _wake(ledger, overdue.behind_open_gates(ledger))
@@ -45,11 +57,15 @@ def reconcile(ledger: Ledger, settings: Settings, *, ring: Ring, pending: int) -
     _ring_again(ledger, ring, room=HINTS - pending)
 
 
-def _bury_the_dead(ledger: Ledger, run_dir: str) -> None:
-    """Take jobs back from workers that died; an owner that lives is never doubted."""
+def _owner_lives(run_dir: str, job: Job) -> bool:
+    return job.owner is not None and daemon.alive(run_dir, job.owner)
+
+
+def _bury_the_dead(ledger: Ledger, minded: Callable[[Job], bool]) -> None:
+    """Take back jobs that nobody is at any more."""
     boot_id = ledger.clock().boot_id
     for job in overdue.running(ledger):
-        if job.boot_id == boot_id and job.owner and daemon.alive(run_dir, job.owner):
+        if job.boot_id == boot_id and minded(job):
             continue
         error = WorkerDied()
         verdict = after(error, spent=job.spent(error.budget), jitter=random.uniform)

@@ -119,7 +119,7 @@ class WorkerSettings(_Section):
     """The process that carries jobs, and the limits of one job."""
 
     count: Annotated[int, Field(ge=1, le=64)] = 2
-    max_attempts: Annotated[int, Field(ge=1)] = 20  # of any kind, before a person must look
+    max_attempts: Annotated[int, Field(ge=1)] = 13  # failures of any kind; the budgets allow 13
     job_memory_mb: Annotated[int, Field(ge=128)] = 1024
     job_cpu: Positive = 1.0  # processors
     job_timeout_factor: Positive = 4.0  # times the length of the recording, at least ten minutes

@@ -42,9 +42,19 @@ _SHUTDOWN_SECONDS: Final = 50.0
 
 def perform(job_id: int, box: Box) -> None:
     """Do one job and write down how it ended: every error of the worker ends here."""
-    job = jobs.claim(box.ledger, job_id, owner=box.owner.id)
-    if job is None:
-        return  # rung twice, cancelled meanwhile, or its gate is closed
+    box.at_work.add(job_id)  # before the claim, or recover could take it for an orphan
+    try:
+        job = jobs.claim(box.ledger, job_id, owner=box.owner.id)
+        if job is not None:  # else rung twice, cancelled meanwhile, or its gate is closed
+            _perform(job, box)
+    except ApplianceError as error:  # not even its end could be written: recover takes it back
+        log.warning("job %d: %s", job_id, error, extra={"job": job_id, "code": error.code})
+    finally:
+        box.at_work.discard(job_id)
+        box.owner.progress(job_id)
+
+
+def _perform(job: Job, box: Box) -> None:
     try:
         WORKLOADS[job.workload](job, box)
     except Fenced:
@@ -54,8 +64,6 @@ def perform(job_id: int, box: Box) -> None:
     except Exception as bug:
         log.exception("bug", extra={"job": job.id, "correlation": job.correlation})
         _end(box, job, Bug(name=display(job.source.name), what=type(bug).__name__))
-    finally:
-        box.owner.progress(job.id)
 
 
 def _end(box: Box, job: Job, error: ApplianceError) -> None:
@@ -71,7 +79,8 @@ def _end(box: Box, job: Job, error: ApplianceError) -> None:
 
 def _judge(job: Job, error: ApplianceError, *, most: int) -> tuple[Verdict, ApplianceError]:
     verdict = after(error, spent=job.spent(error.budget), jitter=random.uniform)
-    if verdict.state is State.RETRY_WAIT and job.attempt >= most:
+    failures = job.errors + job.crashes + job.losses + 1  # waiting for a gate is none
+    if verdict.state is State.RETRY_WAIT and failures >= most:
         verdict = Verdict(State.DEAD)
     if verdict.state is State.DEAD and isinstance(error, ChildKilled | Stalled):
         # Three children died on it: it is the file, and its owner should know.
@@ -117,7 +126,13 @@ def _reconcile_until(box: Box, bell: Bell, stopped: threading.Event) -> None:
     count = 0
     while True:
         try:
-            recover.reconcile(box.ledger, box.settings, ring=bell.ring, pending=bell.unanswered())
+            recover.reconcile(
+                box.ledger,
+                box.settings,
+                ring=bell.ring,
+                pending=bell.unanswered(),
+                minded=box.minds,
+            )
             if count % _CHECKPOINT_EVERY == 0:
                 box.ledger.checkpoint()
         except ApplianceError as error:  # the next round may be luckier

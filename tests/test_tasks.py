@@ -1,0 +1,135 @@
+"""The worker's last catch: however a job ends, its row says so, or recover takes it back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance import recover, tasks
+from appliance.box import Box, open_box
+from appliance.errors import (
+    ApplianceError,
+    Cancelled,
+    ChildKilled,
+    EngineLost,
+    Fenced,
+    Interrupted,
+    LedgerBusy,
+    ShareReadOnly,
+    SourceChanged,
+    SourceUnreadable,
+)
+from appliance.nouns import Options, Source
+from appliance.settings import NodeSettings, Settings, Share
+from appliance.states import State
+from appliance.store import jobs
+from appliance.store.jobs import Job
+from appliance.workloads import WORKLOADS
+
+ENDS: list[tuple[ApplianceError | Exception, State]] = [
+    (SourceUnreadable(name="talk.wav"), State.FAILED),
+    (ShareReadOnly(name="talk.wav", share="inbox"), State.WAITING),
+    (EngineLost(), State.RETRY_WAIT),
+    (Cancelled(), State.CANCELLED),
+    (Interrupted(), State.QUEUED),
+    (SourceChanged(name="talk.wav"), State.DISCOVERED),
+    (ZeroDivisionError("a bug"), State.FAILED),
+]
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    root = tmp_path / "inbox"
+    root.mkdir()
+    (root / "talk.wav").write_bytes(b"sound")
+    share = Share(name="inbox", root=str(root), require_marker=False)
+    settings = Settings(node=NodeSettings(state_dir=str(tmp_path / "state")), share=(share,))
+    with open_box(settings) as opened:
+        yield opened
+
+
+def born(box: Box) -> Job:
+    look = os.stat(os.path.join(box.settings.share[0].root, "talk.wav"))
+    source = Source("inbox", b"talk.wav", look.st_size, look.st_mtime_ns)
+    job = jobs.add(box.ledger, source, Options(), correlation="c")
+    assert job is not None
+    return job
+
+
+def performed(box: Box, monkeypatch: pytest.MonkeyPatch, ending: BaseException) -> Job:
+    def line(_job: Job, _box: Box) -> None:
+        raise ending
+
+    job = born(box)
+    monkeypatch.setitem(WORKLOADS, "transcription", line)
+    tasks.perform(job.id, box)
+    assert box.at_work == set()
+    return jobs.must(box.ledger, job.id)
+
+
+@pytest.mark.parametrize(("ending", "state"), ENDS, ids=lambda one: type(one).__name__)
+def test_every_way_to_end_is_written_down(
+    box: Box, monkeypatch: pytest.MonkeyPatch, ending: BaseException, state: State
+) -> None:
+    job = performed(box, monkeypatch, ending)
+    assert job.state is state
+    note = os.path.exists(os.path.join(box.settings.share[0].root, "talk.wav.ERROR.txt"))
+    assert note is (state is State.FAILED)
+
+
+def test_a_fenced_worker_writes_nothing(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert performed(box, monkeypatch, Fenced(job=1, attempt=1)).state is State.RUNNING
+
+
+def test_a_third_crash_on_a_file_is_the_files_fault(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = performed(box, monkeypatch, ChildKilled(name="talk.wav", why="signal 11"))
+    for _ in range(2):
+        assert job.state is State.RETRY_WAIT
+        jobs.move(box.ledger, job, State.QUEUED, who="test")
+        tasks.perform(job.id, box)
+        job = jobs.must(box.ledger, job.id)
+    assert (job.state, job.code, job.detail["times"]) == (State.FAILED, "source.decoder-crash", 3)
+
+
+def test_a_site_may_ask_for_fewer_failures(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = box.settings.worker.model_copy(update={"max_attempts": 1})
+    monkeypatch.setattr(
+        type(box), "settings", box.settings.model_copy(update={"worker": worker}), raising=False
+    )
+    assert performed(box, monkeypatch, EngineLost()).state is State.DEAD
+
+
+def test_an_end_that_cannot_be_written_does_not_strand_the_job(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_args: object, **_more: object) -> Job:
+        raise LedgerBusy(seconds=15.0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "end", busy)
+        job = performed(box, patch, EngineLost())
+    assert job.state is State.RUNNING
+    rung: list[int] = []
+    recover.reconcile(box.ledger, box.settings, ring=rung.append, pending=0, minded=box.minds)
+    assert jobs.must(box.ledger, job.id).state is State.RETRY_WAIT
+
+
+def test_a_job_a_thread_of_ours_is_at_is_not_taken_away(box: Box) -> None:
+    job = born(box)
+    box.at_work.add(job.id)
+    claimed = jobs.claim(box.ledger, job.id, owner=box.owner.id)
+    assert claimed is not None
+    recover.reconcile(box.ledger, box.settings, ring=lambda _job: None, pending=0, minded=box.minds)
+    assert jobs.must(box.ledger, job.id).state is State.RUNNING
+
+
+def test_a_job_that_cannot_be_claimed_is_left_as_it_is(box: Box) -> None:
+    job = born(box)
+    jobs.cancel(box.ledger, job, who="me")
+    tasks.perform(job.id, box)
+    assert jobs.must(box.ledger, job.id).state is State.CANCELLED
