@@ -106,7 +106,7 @@ def test_a_gate_opens_when_what_closed_it_is_well_and_its_jobs_go_on(site: Site)
     site.round()
     assert site.state(job) is State.WAITING
     (models / "large").mkdir(parents=True)
-    for name in ("model.bin", "config.json", "tokenizer.json"):
+    for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.json"):
         (models / "large" / name).write_bytes(b"{}")
     site.round()
     assert site.state(job) is State.QUEUED
