@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from appliance.nouns import Source
 from appliance.states import Stage
 from appliance.store.attempts import Pace
 from appliance.store.jobs import Job
@@ -55,23 +56,24 @@ def working(job: Job, facts: Mapping[str, Any], now: float) -> Working:
 
 
 def seconds_until_ready(
-    running: Iterable[Working], queued: Sequence[Job], paces: Iterable[Pace], *, workers: int
+    running: Iterable[Working], queued: Sequence[Source], paces: Iterable[Pace], *, workers: int
 ) -> float | None:
     """Seconds until all of it is done, or None where something cannot be judged."""
     known = per_byte(paces)
     left = [
-        _guess(one.job, known) if one.seconds_left is None else one.seconds_left for one in running
+        _guess(one.job.source, known) if one.seconds_left is None else one.seconds_left
+        for one in running
     ]
-    needs = [*left, *(_guess(job, known) for job in queued)]
+    needs = [*left, *(_guess(source, known) for source in queued)]
     whole = [seconds for seconds in needs if seconds is not None]
     if not whole or len(whole) < len(needs):
         return None
     return max(sum(whole) / workers, *whole[: len(left)], 0.0)
 
 
-def _guess(job: Job, known: Mapping[str, float]) -> float | None:
-    rate = known.get(_kind(job.source.path))
-    return None if rate is None else rate * job.source.size
+def _guess(source: Source, known: Mapping[str, float]) -> float | None:
+    rate = known.get(_kind(source.path))
+    return None if rate is None else rate * source.size
 
 
 def per_byte(paces: Iterable[Pace]) -> dict[str, float]:

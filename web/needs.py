@@ -40,6 +40,7 @@ class Seen:
     shares: tuple[ShareRow, ...]
     day: Tally
     idle_queue: int  # jobs that wait although nobody works
+    free_gb: float  # on the disk of the box
 
 
 def needs(seen: Seen) -> tuple[Need, ...]:
@@ -54,10 +55,16 @@ def _box(seen: Seen) -> Iterator[Need]:
         if error.code not in said:
             said.add(error.code)
             yield _of_error(error)
+    if seen.free_gb < seen.settings.disk.warn_below_gb and "node.disk-full" not in said:
+        yield Need(
+            f"The disk of the box is getting full: {seen.free_gb:.1f} GB left.",
+            f"Make room in {seen.settings.state_dir}; below"
+            f" {seen.settings.disk.stop_below_gb:g} GB new recordings wait.",
+        )
     if seen.idle_queue and not any(seen.answers.values()):
         waiting = words.count_of(seen.idle_queue, "recording")
         yield Need(
-            f"{waiting} queued for more than a minute, and nobody works on them.",
+            f"{waiting} queued for more than a minute, and nobody works.",
             "Start the worker: `appliance worker`, or the unit appliance-worker.",
         )
     if not seen.settings.share:

@@ -28,6 +28,7 @@ from web.estimate import Working, seconds_until_ready, working
 from web.needs import Need, Seen, needs
 
 _SHOWN: Final = 10  # rows of each list; the rest is counted, and on /jobs
+_FORESEEN: Final = 2000  # queued jobs
 _DAY_MS: Final = 24 * 3600 * 1000
 _IDLE_MS: Final = 60 * 1000
 WAITING: Final = (State.WAITING, State.RETRY_WAIT, State.DISCOVERED, State.HELD)
@@ -106,6 +107,7 @@ def gather(ledger: Ledger, settings: Settings) -> Overview:
     rows = tuple(shares.get(ledger, one.name) for one in settings.share)
     day = board.tally(ledger, since_ms=now.wall_ms - _DAY_MS)
     stuck = not running and queue and now.wall_ms - queue[0].updated_ms > _IDLE_MS
+    room = _disk(settings)
     asked = Seen(
         settings,
         ready.answers(ledger, settings),
@@ -113,6 +115,7 @@ def gather(ledger: Ledger, settings: Settings) -> Overview:
         rows,
         day,
         idle_queue=counts[State.QUEUED] if stuck else 0,
+        free_gb=room.free / GB,
     )
     found = needs(asked)
     return Overview(
@@ -127,7 +130,7 @@ def gather(ledger: Ledger, settings: Settings) -> Overview:
         arriving=arriving,
         recent=tuple(board.lately_ended(ledger, limit=_SHOWN)),
         shares=rows,
-        disk=_disk(settings),
+        disk=room,
         day=day,
         selftest=uses_selftest(settings),
     )
@@ -139,8 +142,8 @@ def _arriving(ledger: Ledger) -> Arriving:
 
 
 def _ready_ms(ledger: Ledger, settings: Settings, at_work: tuple[Working, ...]) -> int | None:
-    queued = board.next_up(ledger, limit=1000)
-    if len(queued) == 1000:
+    queued = board.in_line(ledger, limit=_FORESEEN)
+    if len(queued) == _FORESEEN:
         return None  # days away: whoever promises an hour there lies
     left = seconds_until_ready(
         at_work, queued, attempts.paces(ledger), workers=settings.worker.count

@@ -9,11 +9,13 @@ Not here: what is served (create_app).
 from __future__ import annotations
 
 import ipaddress
+import logging
 import sys
 from typing import Any, Final
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from appliance import daemon
 from appliance.errors import ApplianceError, SettingsInvalid
@@ -23,6 +25,15 @@ from web import create_app, db
 
 _THREADS: Final = 16
 _STOP_SECONDS: Final = 10
+
+
+class Journal(Logger):  # type: ignore[misc]  # gunicorn carries no types
+    """Gunicorn's log, told like that of every other process."""
+
+    def setup(self, _cfg: object) -> None:
+        """Hand every record on to our own log."""
+        self.error_log.propagate = True
+        self.error_log.setLevel(logging.INFO)
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no types
@@ -46,6 +57,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no type
             "limit_request_line": 2048,
             "limit_request_fields": 50,
             "forwarded_allow_ips": "",
+            "logger_class": Journal,
             "proc_name": "appliance-web",
             "worker_exit": _let_go,
             "when_ready": _ready,

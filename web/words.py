@@ -8,6 +8,7 @@ Not here: the sentences of errors (appliance.errors), what a page shows (status,
 from __future__ import annotations
 
 import string
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -19,6 +20,8 @@ from appliance import __version__
 from appliance.nouns import display
 from appliance.report import shown
 from appliance.states import Stage, State
+
+_CLEAR_SECONDS: Final = 12 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +111,10 @@ def at(ms: int) -> Markup:
 
 
 def hour(ms: int) -> Markup:
-    """Like `at`, the hour only."""
-    return Markup('<time datetime="{}" data-hour>{}</time>').format(
-        iso(ms), f"{moment(ms):%H:%M} UTC"
-    )
+    """Like `at`, without the day where it is clear which one."""
+    if abs(ms / 1000 - time.time()) > _CLEAR_SECONDS:
+        return at(ms)
+    return Markup('<time datetime="{}">{}</time>').format(iso(ms), f"{moment(ms):%H:%M} UTC")
 
 
 def blank(template: str) -> str:

@@ -99,7 +99,7 @@ def _demo_settings() -> str:
 def _demo(ledger: Ledger, settings: Settings, file: str, *, once: bool) -> int:
     inbox = settings.share[0].root
     click.echo(f"inbox: {inbox}")
-    listen = _free_address(settings.web.listen)
+    listen = free_address(settings.web.listen)
     click.echo(f"page:  {_address(listen)}")
     log = open(settings.state("demo.log"), "a", encoding="utf-8")  # noqa: SIM115 - for all lines
 
@@ -119,7 +119,7 @@ def _demo(ledger: Ledger, settings: Settings, file: str, *, once: bool) -> int:
     return running.exit_code or code
 
 
-def _free_address(listen: str) -> str:
+def free_address(listen: str) -> str:
     """Where the page can listen: as the settings say, or beside it when that is taken."""
     host, colon, port = listen.rpartition(":")
     if not colon:

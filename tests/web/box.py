@@ -29,7 +29,6 @@ from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from tests.export import speech
 
-ROOM = 1  # jobs of every state, at least
 HOSTILE = (
     b"<script>alert(1)</script>.mp4",
     b"line\nbreak\tand\x1b[31m.mp3",

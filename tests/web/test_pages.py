@@ -12,6 +12,7 @@ from appliance.errors import CATALOGUE, WARNINGS, DiskFull, ShareOffline
 from appliance.states import State
 from appliance.store import shares
 from tests.web.box import HOSTILE, Box, close_gate
+from web import create_app, db
 from web.words import name
 
 ADDRESS = re.compile(r"""(?:https?:)?//[\w.-]+""")
@@ -71,6 +72,23 @@ def test_what_needs_a_person_comes_first_with_its_next_step(box: Box, client: Fl
     assert 'href="/help/node.disk-full"' in page
 
 
+def test_a_disk_that_gets_full_is_told_before_it_stops_the_box(box: Box) -> None:
+    disk = box.settings.disk.model_copy(update={"warn_below_gb": 1e9, "stop_below_gb": 0.0})
+    app = create_app(box.settings.model_copy(update={"disk": disk}))
+    with app.test_client() as client:
+        page = text(client, "/")
+    db.close(app)
+    assert "The disk of the box is getting full" in page
+
+
+def test_a_queue_that_nobody_works_on_is_told(box: Box, client: FlaskClient) -> None:
+    box.add(b"a.wav")
+    assert "nobody works" not in text(client, "/")
+    with box.ledger.writing() as ledger:
+        ledger.execute("UPDATE job SET updated_ms = updated_ms - 61000")
+    assert "1 recording queued for more than a minute, and nobody works" in text(client, "/")
+
+
 def test_a_share_behind_a_closed_gate_is_told_once(box: Box, client: FlaskClient) -> None:
     shares.seen(box.ledger, "archive", state="offline")
     close_gate(box, ShareOffline(share="archive"))
@@ -78,8 +96,8 @@ def test_a_share_behind_a_closed_gate_is_told_once(box: Box, client: FlaskClient
 
 
 def test_a_share_that_waits_for_a_decision_names_the_command(box: Box, client: FlaskClient) -> None:
-    with box.ledger.writing() as db:
-        db.execute("UPDATE share SET adopted_ms = NULL, old_files = 412 WHERE name = 'archive'")
+    with box.ledger.writing() as ledger:
+        ledger.execute("UPDATE share SET adopted_ms = NULL, old_files = 412 WHERE name = 'archive'")
     page = text(client, "/")
     assert "412 old recordings" in page
     assert "<code>appliance share adopt archive --existing ignore</code>" in page

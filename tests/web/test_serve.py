@@ -18,6 +18,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from appliance.cli.run import free_address
 from appliance.settings import Settings
 from tests.web.box import Box, Door, settings_of
 
@@ -110,6 +111,16 @@ def test_an_address_for_everybody_is_a_mistake_in_the_settings(tmp_path: Path) -
     _, printed = process.communicate(timeout=30)
     assert process.returncode == 78
     assert b"web.listen" in printed
+
+
+def test_the_demo_moves_aside_when_its_port_is_taken() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        assert free_address(taken) not in ("", taken)
+    assert free_address(taken) == taken
+    assert free_address("/run/web.sock") == "/run/web.sock"
 
 
 def test_many_readers_at_once_are_served(served: Served) -> None:

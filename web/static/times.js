@@ -4,9 +4,9 @@ const HOUR = { hour: "2-digit", minute: "2-digit" };
 const DAY = { month: "short", day: "numeric", ...HOUR };
 const YEAR = { year: "numeric", ...DAY };
 
-function spelt(when, hourOnly) {
+function spelt(when) {
   const today = new Date();
-  if (hourOnly || when.toDateString() === today.toDateString()) {
+  if (when.toDateString() === today.toDateString()) {
     return when.toLocaleTimeString([], HOUR);
   }
   const sameYear = when.getFullYear() === today.getFullYear();
@@ -17,7 +17,7 @@ export function show(time, iso) {
   const when = new Date(iso);
   time.dateTime = iso;
   time.title = `${iso.slice(0, 16).replace("T", " ")} UTC`;
-  time.textContent = spelt(when, "hour" in time.dataset);
+  time.textContent = spelt(when);
 }
 
 export function localise(root) {
