@@ -88,7 +88,7 @@ class Owner:
         os.makedirs(self._folder, mode=0o770, exist_ok=True)
         self._file = os.path.join(self._folder, self.id)
         self._fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
-        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)  # somebody may be asking whether we live
         self._progress: dict[int, dict[str, Any]] = {}
         self._guard = threading.Lock()
 

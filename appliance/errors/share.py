@@ -23,7 +23,10 @@ class ShareOffline(ShareError):
 class ShareWrongMarker(ShareError):
     code = "share.wrong-marker"
     message = "What is mounted at {root} is not the share {share} we know: its marker differs."
-    hint = "Mount the right folder, or run `appliance share add` for the new one."
+    hint = (
+        "Mount the right folder. If this is the right one from now on:"
+        " `appliance share adopt {share} --existing ignore`."
+    )
 
 
 class ShareReadOnly(ShareError):

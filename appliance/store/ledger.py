@@ -110,11 +110,12 @@ class Ledger:
         return self._mine().db
 
     def rows(self, sql: str, arguments: object = ()) -> Iterator[Row]:
-        """Read rows as dictionaries."""
-        cursor = self.db.execute(sql, arguments)  # type: ignore[arg-type]
-        names = [column[0] for column in cursor.description]
-        for row in cursor:
-            yield dict(zip(names, row, strict=True))
+        """Read rows as dictionaries. Raises LedgerBusy, DiskFull or NodeIO, as `writing` does."""
+        with _named_errors(self.folder):
+            cursor = self.db.execute(sql, arguments)  # type: ignore[arg-type]
+            names = [column[0] for column in cursor.description]
+            for row in cursor:
+                yield dict(zip(names, row, strict=True))
 
     def row(self, sql: str, arguments: object = ()) -> Row | None:
         """Read the first row, if there is one."""
