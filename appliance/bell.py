@@ -64,7 +64,7 @@ class Bell:
 
     def ring(self, job_id: int, *, priority: int = 0) -> None:
         """Say that a job is queued. One that is lost is rung again by recover."""
-        with contextlib.suppress(sqlite3.OperationalError):
+        with contextlib.suppress(sqlite3.DatabaseError):
             self._task(job_id, priority=priority)
 
     def unanswered(self) -> int:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import random
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from appliance import daemon
+from appliance import daemon, stage
 from appliance.errors import Fenced, WorkerDied
 from appliance.health.gates import is_well
 from appliance.settings import Settings
@@ -53,6 +54,7 @@ def reconcile(
     _wake(ledger, overdue.due(ledger, ledger.clock()))
     _try_gates(ledger, settings)
     _wake(ledger, overdue.behind_open_gates(ledger))
+    _sweep_spool(ledger, settings.state("spool"))
     overdue.forgive_losses(ledger, before_ms=ledger.clock().wall_ms - 3_600_000)
     _ring_again(ledger, ring, room=HINTS - pending)
 
@@ -72,6 +74,15 @@ def _bury_the_dead(ledger: Ledger, minded: Callable[[Job], bool]) -> None:
         log.warning("its worker died", extra=_facts(job))
         with contextlib.suppress(Fenced):
             jobs.end(ledger, job, verdict, error, who=_WHO)
+
+
+def _sweep_spool(ledger: Ledger, spool: str) -> None:
+    """Remove our copies of recordings that no running job reads any more."""
+    if not os.path.isdir(spool):
+        return
+    there = {int(name) for name in os.listdir(spool) if name.isdigit()}
+    for job_id in there - {job.id for job in overdue.running(ledger)}:
+        stage.free(spool, job_id)
 
 
 def _wake(ledger: Ledger, sleeping: list[Job]) -> None:

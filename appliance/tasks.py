@@ -25,6 +25,7 @@ from appliance.errors import (
     ChildKilled,
     DecoderCrash,
     Fenced,
+    NodeIO,
     Stalled,
 )
 from appliance.nouns import display
@@ -110,8 +111,9 @@ def work(settings: Settings) -> None:
             shutdown_timeout=_SHUTDOWN_SECONDS,
             graceful_signal="TERM",
         )
+        damaged = threading.Event()
         rounds = threading.Thread(
-            target=_reconcile_until, args=(box, bell, consumer.stop_flag), name="reconcile"
+            target=_reconcile_until, args=(box, bell, consumer.stop_flag, damaged), name="reconcile"
         )
         rounds.start()
         daemon.ready()
@@ -119,9 +121,13 @@ def work(settings: Settings) -> None:
         box.stopping.set()
         rounds.join()
         bell.close()
+        if damaged.is_set():
+            raise NodeIO(where=settings.state_dir, why="a database is damaged; we start again")
 
 
-def _reconcile_until(box: Box, bell: Bell, stopped: threading.Event) -> None:
+def _reconcile_until(
+    box: Box, bell: Bell, stopped: threading.Event, damaged: threading.Event
+) -> None:
     """Look after every job each few seconds, and tell the threads when it is time to go."""
     count = 0
     while True:
@@ -139,6 +145,11 @@ def _reconcile_until(box: Box, bell: Bell, stopped: threading.Event) -> None:
             log.warning("reconcile: %s", error)
         except sqlite3.OperationalError as error:
             log.warning("reconcile: %s", error)
+        except sqlite3.DatabaseError:
+            # The queue or the ledger is damaged under our hands: only a start mends that.
+            log.exception("a database is damaged; the worker starts again")
+            damaged.set()
+            stopped.set()
         count += 1
         daemon.tell_systemd("WATCHDOG=1")
         if stopped.wait(_RECONCILE_SECONDS):

@@ -13,12 +13,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
+_LARGEST = 1 << 63  # what the ledger, and everybody else, can hold
 
 
 def to_plain(value: object) -> dict[str, Any]:
@@ -109,6 +111,10 @@ def _mapping(kind: Any, plain: object, where: str) -> dict[str, object]:  # noqa
 
 
 def _scalar(kind: type, plain: object, where: str) -> object:
+    if isinstance(plain, int) and not -_LARGEST <= plain < _LARGEST:
+        raise ValueError(f"{where}: a number too large")
+    if isinstance(plain, float) and not math.isfinite(plain):
+        raise ValueError(f"{where}: not a number")
     if kind is float and isinstance(plain, int) and not isinstance(plain, bool):
         return float(plain)
     if isinstance(plain, bool) is not (kind is bool) or not isinstance(plain, kind):

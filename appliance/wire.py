@@ -278,7 +278,9 @@ def _message(frame: bytes) -> Message:
         plain = json.loads(frame)
     except RecursionError as deep:
         raise ValueError("a frame of endless brackets") from deep
-    if not isinstance(plain, list) or len(plain) != 2 or plain[0] not in _KINDS:
+    if not (isinstance(plain, list) and len(plain) == 2 and isinstance(plain[0], str)):
+        raise ValueError("not a frame")
+    if plain[0] not in _KINDS:
         raise ValueError("not a frame of ours")
     return from_plain(_KINDS[plain[0]], plain[1])
 

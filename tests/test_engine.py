@@ -99,6 +99,35 @@ def test_words_lie_in_order_inside_the_window(model: Model) -> None:
         assert all(0 <= word.probability <= 1 for word in words)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+def test_a_ring_full_of_nonsense_harms_no_neighbour(model: Model, value: float) -> None:
+    good = ask(floats(SAMPLES[0]), "en")
+    bad = Ask(np.full_like(good.mel, value), good.seconds, good.tasks, "en")
+    assert tokens(model.hear([bad, good])[1]) == tokens(model.hear([good])[0])
+
+
+def test_a_language_nobody_knows_is_refused_and_the_batcher_lives(model: Model) -> None:
+    batcher = Batcher(lambda _name: model, batch=4, idle_unload_s=0)
+    said: list[object] = []
+    done = threading.Semaphore(0)
+
+    def reply(answers: list[Answer] | ApplianceError) -> None:
+        said.append(answers)
+        done.release()
+
+    for language in ("xx", "en"):
+        one = ask(floats(SAMPLES[0]), language)
+        batcher.put(Window("m", one, reply, lambda: True))
+    thread = threading.Thread(target=batcher.run)
+    thread.start()
+    for _ in range(2):
+        assert done.acquire(timeout=30)
+    batcher.stop()
+    thread.join()
+    assert isinstance(said[0], ApplianceError)
+    assert isinstance(said[1], list)
+
+
 @pytest.mark.parametrize("kind", ["silence", "noise"])
 def test_a_window_without_speech_has_no_words(model: Model, kind: str) -> None:
     level = 0.0 if kind == "silence" else 0.01

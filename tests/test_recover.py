@@ -138,6 +138,15 @@ def test_no_engine_is_a_gate_that_an_engine_opens(site: Site) -> None:
     assert list(gates.closed(site.ledger)) == []
 
 
+def test_a_copy_nobody_reads_leaves_the_spool(site: Site) -> None:
+    with daemon.Owner(site.settings.run_dir) as owner:
+        job = site.claimed(owner.id)
+        for number in (job.id, 77):
+            os.makedirs(site.settings.state("spool", str(number)))
+        site.round()
+        assert os.listdir(site.settings.state("spool")) == [str(job.id)]
+
+
 def test_a_dead_owners_files_are_swept(site: Site) -> None:
     owners = Path(site.settings.run_dir) / "owners"
     with daemon.Owner(site.settings.run_dir) as owner:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -263,6 +264,18 @@ def test_a_lock_nobody_gives_back_is_a_named_error(
     let_go.set()
     thread.join()
     assert born(ledger).state is State.QUEUED
+
+
+def test_a_checkpoint_waits_for_no_reader(ledger: Ledger, tmp_path: Path) -> None:
+    born(ledger)
+    reader = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM job").fetchall()
+    begun = time.monotonic()
+    ledger.checkpoint()
+    assert time.monotonic() - begun < 5
+    reader.close()
+    assert ledger.row("PRAGMA busy_timeout") == {"timeout": 15_000}
 
 
 def test_the_journal_is_what_the_design_says(ledger: Ledger) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance import wire
 from appliance.errors import (
     ApplianceError,
     Cancelled,
@@ -26,7 +27,18 @@ from appliance.errors import (
     Stalled,
 )
 from appliance.limits import Limits
-from appliance.nouns import Notice, Options, Piece, Recording, Segment, Source, Staged, Window, Word
+from appliance.nouns import (
+    Notice,
+    Options,
+    Piece,
+    Provenance,
+    Recording,
+    Segment,
+    Source,
+    Staged,
+    Window,
+    Word,
+)
 from appliance.nursery import Nursery
 from appliance.transcribe import Request, Result, relay, transcribe
 from appliance.transcribe.assemble import assemble
@@ -207,6 +219,56 @@ def test_a_child_that_dies_is_a_named_error(tmp_path: Path, recording: str, prog
             bench.transcribe()
 
 
+CHILD = """
+import socket, sys, time
+from appliance import wire
+from appliance.nouns import Piece, Window, Recording
+talk = wire.Channel(socket.socket(fileno=int(sys.argv[-1])))
+talk.receive()
+def window(*pieces, index=0): return wire.Ready(Window(index, pieces), 0)
+good = Piece(0.0, 5.0, 0.1, 4.9)
+lies = {
+    "no-pieces": window(),
+    "too-long": window(Piece(0.0, 90.0, 0.0, 90.0)),
+    "backwards": window(good, Piece(1.0, 2.0, 1.0, 2.0)),
+    "after-the-end": window(Piece(9e6, 9e6 + 1, 9e6, 9e6 + 1)),
+    "endless": window(*[Piece(n / 100, (n + 1) / 100, n / 100, n / 100) for n in range(2000)]),
+    "out-of-turn": window(good, index=7),
+    "fenced": wire.Failed("policy.fenced", {"job": 1}),
+    "offline": wire.Failed("share.offline", {"share": "another"}),
+    "changed": wire.Failed("source.changed", {}),
+    "settings": wire.Failed("settings.invalid", {}),
+}
+talk.send(lies[sys.argv[1]])
+time.sleep(5)
+"""
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        *("no-pieces", "too-long", "backwards", "after-the-end", "endless", "out-of-turn"),
+        *("fenced", "offline", "changed", "settings"),
+    ],
+)
+def test_a_child_that_was_taken_over_is_not_believed(
+    tmp_path: Path, recording: str, lie: str
+) -> None:
+    argv = [sys.executable, "-c", CHILD, lie]
+    with Nursery(Limits(), argv=argv) as nursery:
+        bench = Bench(tmp_path, nursery, recording)
+        with bench.engine("good"), pytest.raises(ChildKilled):
+            bench.transcribe()
+
+
+def test_an_engine_that_never_says_welcome_is_no_engine(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "WELCOME_SECONDS", 1.0)
+    with wire.listen(bench.door), pytest.raises(EngineUnreachable):
+        bench.transcribe()
+
+
 def test_nothing_is_left_open_after_a_hundred_turns(bench: Bench) -> None:
     with bench.engine("good"):
         bench.transcribe()
@@ -218,6 +280,9 @@ def test_nothing_is_left_open_after_a_hundred_turns(bench: Bench) -> None:
 
 # --- where words land ---------------------------------------------------------------------------
 
+ORIGIN = Provenance(
+    "1", "test engine", "selftest", "0", "cpu", "int8", {}, "talk.wav", "f", 1, 1, "c"
+)
 # Speech from 10.2 to 11.8 and from 60.2 to 61.8 s, cut a breath wider, joined in one window.
 JOINED = Window(0, (Piece(10.0, 12.0, 10.2, 11.8), Piece(60.0, 62.0, 60.2, 61.8)))
 
@@ -234,7 +299,7 @@ def assembled(words: list[Word], *, window: Window = JOINED, ended: Ended | None
         language="en",
         probability=1.0,
     )
-    return assemble(outcome, "transcribe", None)  # type: ignore[arg-type]
+    return assemble(outcome, "transcribe", ORIGIN)
 
 
 def placed(words: list[Word]) -> list[tuple[float, float, str]]:

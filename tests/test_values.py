@@ -49,6 +49,12 @@ def test_what_is_not_a_word_is_refused(plain: object) -> None:
         from_plain(Word, plain)
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 30])
+def test_a_number_nobody_can_hold_is_refused(number: str) -> None:
+    with pytest.raises(ValueError, match="Word"):
+        from_json(Word, f'{{"start":{number},"end":1.0,"word":"a","probability":1.0}}')
+
+
 def test_facts_of_an_error_are_only_plain() -> None:
     with pytest.raises(ValueError, match="detail"):
         from_plain(Failed, {"code": "bug", "detail": {"x": {"y": 1}}})

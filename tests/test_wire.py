@@ -69,6 +69,7 @@ def test_last_words_arrive_although_ours_were_never_read(
         b"[]",
         b'["ready"]',
         b'["nobody",{}]',
+        b'[["free"],{}]',
         b'["free",{"slot":"1"}]',
         b'["free",{"slot":1,"more":2}]',
         b'["free",{"slot":true}]',

@@ -13,7 +13,7 @@ import click
 
 from appliance import __version__
 from appliance.cli import explain, jobs, models, processes, run, settings, shares
-from appliance.cli.site import Site
+from appliance.cli.site import Site, say
 from appliance.errors import (
     AlreadyRunning,
     ApplianceError,
@@ -46,8 +46,8 @@ def main() -> None:
     try:
         cli()
     except ApplianceError as error:
-        click.echo(f"{error.code}: {error.sentence}", err=True)
-        click.echo(error.next_step, err=True)
+        _tell(f"{error.code}: {error.sentence}")
+        _tell(error.next_step)
         sys.exit(_exit_code(error))
     except OSError as error:
         click.echo(f"{error.filename or 'the system'}: {error.strerror or error}", err=True)
@@ -58,6 +58,11 @@ def main() -> None:
         click.echo(f"bug: something went wrong inside the appliance ({bug!r}).", err=True)
         click.echo("Run it again with --verbose and tell us what it says.", err=True)
         sys.exit(1)
+
+
+def _tell(text: str) -> None:
+    for line in text.splitlines():
+        say(line, err=True)
 
 
 def _exit_code(error: ApplianceError) -> int:

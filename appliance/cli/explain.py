@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from appliance import doctor
-from appliance.cli.site import Site, site
+from appliance.cli.site import Site, plain, say, site
 from appliance.explain import explain
 from appliance.health import checks
 from appliance.health.checks import Finding, Level
@@ -23,7 +23,7 @@ def explain_(of: Site, path: str) -> None:
     """Say what became of the file PATH, or what it waits for."""
     with of.ledger() as ledger:
         for sentence in explain(ledger, of.settings(), path):
-            click.echo(sentence)
+            say(sentence)
 
 
 @click.command()
@@ -53,7 +53,9 @@ def _tell(of: Site, findings: Iterable[Finding]) -> None:
     else:
         for finding in found:
             mark, colour = _MARKS[finding.level]
-            click.echo(f"{click.style(mark, fg=colour)}  {finding.code}: {finding.text}")
+            click.echo(
+                f"{click.style(mark, fg=colour)}  {plain(f'{finding.code}: {finding.text}')}"
+            )
             if finding.remedy and finding.level is not Level.OK:
                 click.echo(f"      {finding.remedy}")
     raise SystemExit(1 if any(f.level is Level.FAIL for f in found) else 0)

@@ -13,7 +13,7 @@ import click
 from appliance import daemon, errors
 from appliance.bell import Bell
 from appliance.cli.progress import bar, moving
-from appliance.cli.site import Site, site
+from appliance.cli.site import Site, say, site
 from appliance.nouns import display
 from appliance.states import ENDED, State
 from appliance.store import events, exports
@@ -93,9 +93,9 @@ def show(of: Site, number: int) -> None:
         if isinstance(value, list):
             click.echo(f"{name}:")
             for line in value:
-                click.echo(f"    {line}")
+                say(f"    {line}")
         elif value is not None:
-            click.echo(f"{name}: {value}")
+            say(f"{name}: {value}")
 
 
 @jobs.command()
@@ -114,7 +114,7 @@ def follow(of: Site, number: int) -> None:
                 time.sleep(0.3)
         click.echo(job.state)
         if job.code:
-            click.echo(errors.named(job.code, job.detail).sentence)
+            say(errors.named(job.code, job.detail).sentence)
         raise SystemExit(0 if job.state is State.DONE else 1)
 
 

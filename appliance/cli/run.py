@@ -19,7 +19,7 @@ import click
 from appliance import daemon, errors, supervise
 from appliance.cli.models import SAMPLES, samples
 from appliance.cli.shares import adopt_own
-from appliance.cli.site import Site, site
+from appliance.cli.site import Site, plain, say, site
 from appliance.cli.transcribing import Done, transcribe_files, transcribe_into
 from appliance.nouns import display
 from appliance.settings import FORMATS, Settings, load
@@ -35,7 +35,7 @@ _COLOURS: Final = {"watch": "cyan", "worker": "green", "engine": "magenta", "web
 
 
 def _say(name: str, line: str) -> None:
-    click.echo(click.style(f"{name:>7} | ", fg=_COLOURS.get(name, "white")) + line)
+    click.echo(click.style(f"{name:>7} | ", fg=_COLOURS.get(name, "white")) + plain(line))
 
 
 def _run(processes: list[supervise.Process]) -> int:
@@ -168,7 +168,7 @@ def _follow(
             line = _line(job, board.get(job.id, {}) if job else {})
             if line != bars[name]:
                 bars[name] = line
-                click.echo(f"{name}: {line}")
+                say(f"{name}: {line}")
         ended = [job for job in found.values() if job and job.state in ENDED]
         if len(ended) == len(names):
             _show(ledger, settings, ended)
@@ -194,7 +194,7 @@ def _show(ledger: Ledger, settings: Settings, ended: Sequence[Job]) -> None:
     click.echo("\nTranscripts:")
     for job in ended:
         for one in exports.of_job(ledger, job.id):
-            click.echo(f"  {os.path.join(root, display(one.path))}")
+            say(f"  {os.path.join(root, display(one.path))}")
         for notice in job.warnings:
             caution = errors.WARNINGS[notice.code]
             click.echo(f"    {caution.code}: {caution.sentence(notice.detail)}")
@@ -208,7 +208,7 @@ def _follow_all(ledger: Ledger, settings: Settings, stopped: threading.Event) ->
         for job in reversed(jobs.listing(ledger, limit=50)):
             line = _line(job, board.get(job.id, {}))
             if told.get(job.id) != line and told.get(job.id) != str(job.state):
-                click.echo(f"{display(job.source.path)}: {line}")
+                say(f"{display(job.source.path)}: {line}")
             told[job.id] = line
 
 
@@ -263,10 +263,10 @@ def _row(done: Done) -> dict[str, object]:
 
 
 def _tell(row: dict[str, object]) -> None:
-    click.echo(f"{row['recording']}: {row['state']}")
+    say(f"{row['recording']}: {row['state']}")
     for line in (row["sentence"], row["next_step"], *cast("list[str]", row["files"])):
         if line:
-            click.echo(f"  {line}")
+            say(f"  {line}")
     for code in cast("list[str]", row["warnings"]):
         click.echo(f"  {code}: {errors.WARNINGS[code].message}")
 

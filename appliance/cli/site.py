@@ -55,9 +55,18 @@ class Site:
             click.echo("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip())
 
 
-def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
+def plain(text: str) -> str:
+    """A line for a terminal: what a stranger's file name could do to one becomes visible."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def say(text: object, *, err: bool = False) -> None:
+    """Print a line that may hold a stranger's words."""
+    click.echo(plain(str(text)), err=err)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else plain(str(value))
 
 
 site = click.make_pass_decorator(Site)

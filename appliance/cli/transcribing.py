@@ -24,6 +24,7 @@ from typing import Final
 from appliance import beneath, daemon, tasks, wire
 from appliance.box import Box, open_box
 from appliance.cli.progress import bar, moving
+from appliance.cli.site import plain
 from appliance.deliver import place
 from appliance.deliver.names import choices
 from appliance.errors import EngineUnreachable, ExportConflict
@@ -111,7 +112,7 @@ def transcribe_files(settings: Settings, files: Sequence[str], options: Options)
 
 def _line(box: Box, job: Job) -> str:
     facts = daemon.progress_board(box.settings.run_dir).get(job.id, {})
-    return f"{display(job.source.name)}  {bar(facts)}"
+    return plain(f"{display(job.source.name)}  {bar(facts)}")
 
 
 def _site_of(settings: Settings, folder: str, roots: Sequence[str]) -> Settings:

@@ -90,4 +90,5 @@ class _Log(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if self._left:
             self._left -= 1
-            print(f"{record.name}: {record.getMessage().strip()[:300]}", file=sys.stderr)  # noqa: T201
+            said = ascii(record.getMessage().strip()[:300])[1:-1]  # it quotes the file's own tags
+            print(f"{record.name}: {said}", file=sys.stderr)  # noqa: T201

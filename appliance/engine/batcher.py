@@ -20,6 +20,8 @@ from appliance.errors import ApplianceError, Bug, GpuMemory
 
 log = logging.getLogger("appliance.engine")
 _MODELS_KEPT = 2
+# What CTranslate2 and its tokenizer raise: for memory, for the rest, for what they do not know.
+_REFUSALS = (RuntimeError, ValueError)
 Reply = Callable[[list[Answer] | ApplianceError], None]
 
 
@@ -132,25 +134,25 @@ class Batcher:
             return
         try:
             answers = model.hear([window.ask for window in batch])
-        except RuntimeError as error:  # what CTranslate2 raises, for memory and for the rest
+        except _REFUSALS as error:
             self._one_by_one(batch, model, error)
             return
         for window, answer in zip(batch, answers, strict=True):
             window.reply(answer)
 
-    def _one_by_one(self, batch: Sequence[Window], model: Model, error: RuntimeError) -> None:
+    def _one_by_one(self, batch: Sequence[Window], model: Model, error: Exception) -> None:
         """Find out which window of a failed batch fails alone; its neighbours are not to blame."""
         log.warning("a batch of %d failed: %s", len(batch), error)
         for window in batch:
             try:
                 answers = model.hear([window.ask])
-            except RuntimeError as alone:
+            except _REFUSALS as alone:
                 window.reply(_named(alone, window.model))
             else:
                 window.reply(answers[0])
 
 
-def _named(error: RuntimeError, model: str) -> ApplianceError:
+def _named(error: Exception, model: str) -> ApplianceError:
     if "out of memory" in str(error).lower():
         return GpuMemory(model=model)
     return Bug(name=f"a window ({error})")

@@ -99,7 +99,7 @@ class Model:
 
     def hear(self, asks: Sequence[Ask]) -> list[list[Answer]]:
         """Listen to windows of equal tasks, beam and prompt length; answers per window and task."""
-        encoded = self._encode(np.stack([ask.mel for ask in asks]))
+        encoded = self._encode(_bounded(np.stack([ask.mel for ask in asks])))
         languages = self._languages(encoded, asks)
         answers: list[list[Answer]] = [[] for _ in asks]
         for task in asks[0].tasks:
@@ -242,6 +242,11 @@ class Model:
         for n, alignment in zip(full, aligned, strict=True):
             timed[n] = phrases.words(tokenizer, texts[n], alignment)
         return timed
+
+
+def _bounded(mels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Log-mel as Whisper knows it; a child that was taken over may have left anything there."""
+    return np.clip(np.nan_to_num(mels, nan=0.0, posinf=0.0, neginf=0.0), -4.0, 4.0)
 
 
 def _is_bad(scores: Scores) -> bool:

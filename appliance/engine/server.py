@@ -8,10 +8,12 @@ Not here: the order in which windows are heard (batcher).
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
 import threading
+import time
 from typing import Final
 
 import numpy as np
@@ -21,7 +23,7 @@ from appliance.engine import model as engine_model
 from appliance.engine.batcher import Batcher, Call, Window
 from appliance.engine.model import Answer, Ask, Model
 from appliance.errors import ApplianceError, EngineVersion
-from appliance.nouns import MEL_FRAMES
+from appliance.nouns import MEL_FRAMES, WINDOW_SECONDS
 
 log = logging.getLogger("appliance.engine")
 _SEND_PATIENCE_SECONDS: Final = 10
@@ -56,6 +58,8 @@ class Connection:
             self._alive = False
             with self._sending:
                 self._channel.close()
+            if self._ring is not None:
+                self._ring.close()
 
     def _take(self, message: wire.Message, fds: list[int]) -> None:
         match message:
@@ -96,6 +100,8 @@ class Connection:
         )
 
     def _listen(self, listen: wire.Listen, hello: wire.Hello, ring: wire.Ring) -> None:
+        if not 0 < listen.window.seconds <= WINDOW_SECONDS + 1 or not listen.tasks:
+            raise ValueError("a window that cannot be")
         flat = np.frombuffer(ring.slot(listen.slot), dtype=np.float32)
         mel = flat[: self._mels * MEL_FRAMES].reshape(self._mels, MEL_FRAMES)
         ask = Ask(
@@ -148,8 +154,12 @@ def accept(door: socket.socket, batcher: Batcher, *, wanted_gpu: bool) -> None:
     while True:
         try:
             sock, _ = door.accept()
-        except OSError:
-            return
+        except OSError as error:
+            if door.fileno() < 0 or error.errno == errno.EBADF:
+                return  # the door was closed: we are going
+            log.warning("nobody can be let in: %s", error)
+            time.sleep(0.5)
+            continue
         patience = _SEND_PATIENCE_SECONDS.to_bytes(8, "little") + bytes(8)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
         connection = Connection(sock, batcher, wanted_gpu=wanted_gpu)

@@ -36,6 +36,16 @@ class _Facts(dict[str, object]):
         return _Unknown(f"({key})")
 
 
+class _Filler(string.Formatter):
+    """Fills sentences; a fact of another kind than the sentence expects is shown as it is."""
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        try:
+            return str(super().format_field(value, format_spec))
+        except ValueError:
+            return str(value)
+
+
 class _Unknown(str):
     """The name of a missing fact, whatever form a number was to take there."""
 
@@ -59,7 +69,7 @@ class ApplianceError(Exception):
     gate: ClassVar[str | None] = None  # name of the gate this closes, with facts in braces
     note: ClassVar[bool] = False  # a person in the folder can mend it: leave NAME.ERROR.txt
 
-    def __init__(self, **detail: str | float) -> None:
+    def __init__(self, /, **detail: str | float) -> None:
         super().__init__(detail)
         self.detail: Detail = detail
 
@@ -83,4 +93,4 @@ class ApplianceError(Exception):
 
 
 def fill(template: str, detail: Detail) -> str:
-    return string.Formatter().vformat(template, (), _Facts(detail))
+    return _Filler().vformat(template, (), _Facts(detail))

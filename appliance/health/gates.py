@@ -26,7 +26,7 @@ def _spool(_name: str, settings: Settings, closed_for: float) -> bool:
 
 def _engine(_name: str, settings: Settings, _closed_for: float) -> bool:
     try:
-        wire.connect(settings.engine_socket).close()
+        wire.connect(settings.engine_socket, patience=1.0).close()
     except OSError:
         return False
     return True

@@ -152,10 +152,18 @@ class Ledger:
             fcntl.flock(mine.lock, fcntl.LOCK_UN)
 
     def checkpoint(self) -> None:
-        """Fold the log into the database. Only recover calls this."""
+        """Fold the log into the database, as far as no reader needs it. Only recover calls this.
+
+        It holds the lock of every writer, so it waits for nobody: what a reader keeps back
+        is folded in the next time.
+        """
         mine = self._mine()
         with self._locked(mine), _named_errors(self.folder):
-            mine.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            mine.db.execute("PRAGMA busy_timeout = 0")
+            try:
+                mine.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                mine.db.execute(f"PRAGMA busy_timeout = {round(PATIENCE_SECONDS * 1000)}")
 
     def close(self) -> None:
         """Close every thread's connection: under the lock, because the last one checkpoints."""

@@ -20,6 +20,7 @@ from typing import Final, Self
 
 from appliance import wire
 from appliance.errors import (
+    ApplianceError,
     ChildKilled,
     EngineLost,
     EngineUnreachable,
@@ -29,7 +30,7 @@ from appliance.errors import (
     Stalled,
     named,
 )
-from appliance.nouns import Options, Recording, Window
+from appliance.nouns import WINDOW_SECONDS, Detail, Options, Recording, Window
 from appliance.nursery import DecodeChild
 
 SLOTS: Final = 8  # windows between child and engine; also what bounds the ring's memory
@@ -38,6 +39,10 @@ STALL_SECONDS: Final = 300.0
 LEAST_TIMEOUT_SECONDS: Final = 600.0
 ENGINE_PATIENCE_SECONDS: Final = 60.0  # for an engine that restarts
 KNOCK_SECONDS: Final = 10.0  # for an engine that was never there
+WELCOME_SECONDS: Final = 300.0  # for one that loads a large model
+_MOST_PIECES: Final = 1_000  # of a window: half a minute of the shortest words
+_START_SLACK_SECONDS: Final = 60.0  # a track may begin before the container's zero
+_NOT_A_CHILDS: Final = frozenset({"source.changed", "source.missing", "source.export-conflict"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,17 @@ class _Out:
     slot: int
     sent: bool = False
     answers: dict[str, wire.Heard] = field(default_factory=dict)
+
+
+def _is_sane(window: Window, since: float, most: float) -> bool:
+    """Tell whether a window lies in the recording, behind the one before it, and fits the model."""
+    if not 0 < len(window.pieces) <= _MOST_PIECES or window.seconds > WINDOW_SECONDS + 0.1:
+        return False
+    for piece in window.pieces:
+        if not since - 0.001 <= piece.start < piece.end <= most + 2 * _START_SLACK_SECONDS:
+            return False
+        since = piece.end
+    return True
 
 
 class Relay:
@@ -121,7 +137,7 @@ class Relay:
                 asked = now
                 stop()
                 self._in_time(now)
-                progress(self._done(), self._recording.declared if self._recording else None)
+                progress(self._done(), self._total())
             self._turn(stop)
         return self._outcome(welcome)
 
@@ -156,8 +172,11 @@ class Relay:
             ),
             [self._ring.fd],
         )
+        until = time.monotonic() + WELCOME_SECONDS
         while (got := engine.receive(timeout=1.0)) is None:
             stop()
+            if time.monotonic() > until:
+                raise EngineUnreachable
         match got[0]:
             case wire.Welcome() as welcome:
                 return welcome
@@ -246,12 +265,21 @@ class Relay:
             case wire.Ended() as ended:
                 self._ended = ended
             case wire.Failed(code, detail):
-                raise named(code, {"name": self._terms.name, **detail})
+                raise self._as_told(code, detail)
+
+    def _as_told(self, code: str, detail: Detail) -> ApplianceError:
+        """The error a child names: about its file, or itself, and nothing else of the house."""
+        if (code.startswith("source.") and code not in _NOT_A_CHILDS) or code == "bug":
+            return named(code, {**detail, "name": self._terms.name})
+        return ChildKilled(name=self._terms.name, why="it named an error that is not its own")
 
     def _ready(self, window: Window, slot: int) -> None:
         busy = {out.slot for out in self._out.values()}
         if window.index != len(self._windows) or slot in busy or not 0 <= slot < SLOTS:
             raise ChildKilled(name=self._terms.name, why="it named a window out of turn")
+        since = self._windows[-1].end if self._windows else -_START_SLACK_SECONDS
+        if not _is_sane(window, since, self._terms.max_seconds):
+            raise ChildKilled(name=self._terms.name, why="it named a window that cannot be")
         self._windows.append(window)
         self._out[window.index] = _Out(window, slot)
         self._send_windows()
@@ -330,11 +358,15 @@ class Relay:
             return self._out[first_out].window.start
         return self._windows[-1].end if self._windows else 0.0
 
+    def _total(self) -> float | None:
+        """Seconds the file promises, where the promise can be true."""
+        declared = self._recording.declared if self._recording else None
+        return declared if declared and 0 < declared <= 2 * self._terms.max_seconds else None
+
     def _in_time(self, now: float) -> None:
         if now - self._moved > STALL_SECONDS:
             raise Stalled(name=self._terms.name, seconds=STALL_SECONDS)
-        declared = self._recording.declared if self._recording else None
-        length = min(declared or 0.0, self._terms.max_seconds)
+        length = min(self._total() or 0.0, self._terms.max_seconds)
         limit = max(LEAST_TIMEOUT_SECONDS, self._terms.timeout_factor * length)
         if now - self._begun > limit:
             raise SourceTimeout(name=self._terms.name, limit_minutes=limit / 60)
