@@ -133,7 +133,8 @@ class Network:
     def losses(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, float, float]:
         """Give cross entropy, CTC, guide, and the shares of right words and right times."""
         table = self.table()
-        heard = self.encode(batch.mel.to(table.dtype), batch.offset)
+        hearing = self.encode(batch.mel.to(table.dtype), batch.offset)
+        heard = hearing.repeat(len(batch.inputs) // len(hearing), 1, 1)
         said = self.decoder(
             inputs_embeds=functional.embedding(batch.inputs, table),
             encoder_hidden_states=heard,
@@ -150,7 +151,7 @@ class Network:
         times = (wanted >= layout.FIRST_TIME) & (wanted < layout.REST)
         right = (best == wanted)[texts].float().mean().item()
         timely = ((best - wanted).abs() <= 5)[times].float().mean().item()
-        return cross, self._ctc(heard, batch.spelt), guide, right, timely
+        return cross, self._ctc(hearing, batch.spelt), guide, right, timely
 
     def _ctc(self, heard: torch.Tensor, spelt: list[list[int]]) -> torch.Tensor:
         rows = [row for row, tokens in enumerate(spelt) if tokens]

@@ -75,9 +75,6 @@ def build(whisper: str, *, languages: int = 99, english: bool = False) -> Tokeni
         parts = merged_from(token, ranks)
         if len(parts) == 2:
             merges.append((show(parts[0]), show(parts[1])))
-    # The official ids leave no gap for English and one for the others.
-    for gap in range(len(ranks), 50_256 if english else 50_257):
-        vocabulary[f"<unused{gap}>"] = gap
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
