@@ -109,9 +109,13 @@ class Owner:
             else:
                 self._progress.pop(job, None)
             text = json.dumps(self._progress)
-            with open(f"{self._file}.json.new", "w", encoding="ascii") as stream:
+            with (
+                contextlib.suppress(OSError),  # a full disk: the page shows less, the job goes on
+                open(f"{self._file}.json.new", "w", encoding="ascii") as stream,
+            ):
                 stream.write(text)
-            os.replace(f"{self._file}.json.new", f"{self._file}.json")
+                stream.flush()
+                os.replace(f"{self._file}.json.new", f"{self._file}.json")
 
 
 def alive(run_dir: str, owner: str) -> bool:

@@ -93,6 +93,7 @@ class Child:
         self._process = process
         self._limits = limits
         self._pidfd = os.pidfd_open(process.pid)
+        self._ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         self._verdict: Verdict | None = None
 
     def kill(self) -> None:
@@ -106,7 +107,7 @@ class Child:
         if self._verdict is None and self._ended(timeout):
             _, status, used = os.wait4(self.pid, 0)
             self._process.returncode = os.waitstatus_to_exitcode(status)
-            self._verdict = _verdict(self._process.returncode, used, self._limits)
+            self._verdict = _verdict(self._process.returncode, used, self._limits, self._ours)
             os.close(self._pidfd)
         return self._verdict
 
@@ -190,7 +191,8 @@ def start_clock(limits: Limits) -> None:
     signal.alarm(max(1, limits.wall_seconds))
 
 
-def _verdict(returncode: int, used: resource.struct_rusage, limits: Limits) -> Verdict:
+def _verdict(returncode: int, used: resource.struct_rusage, limits: Limits, ours: int) -> Verdict:
+    """`ours` is the parent's own peak in bytes, below which the child's is never told."""
     ended_by = -returncode if returncode < 0 else None
     rss_peak = used.ru_maxrss * 1024
     cpu = used.ru_utime + used.ru_stime
@@ -201,7 +203,7 @@ def _verdict(returncode: int, used: resource.struct_rusage, limits: Limits) -> V
         rss_peak=rss_peak,
         cpu_seconds=cpu,
         out_of_memory=returncode == OUT_OF_MEMORY
-        or (crashed and rss_peak > limits.memory_mb * MB * 0.9),
+        or (crashed and rss_peak > max(limits.memory_mb * MB * 0.9, 1.05 * ours)),
         out_of_cpu=ended_by == signal.SIGXCPU or (crashed and cpu >= limits.cpu_seconds),
         out_of_time=ended_by == signal.SIGALRM,
     )

@@ -250,6 +250,8 @@ class Channel:
             raise Hung from gone
         fds = _descriptors(rights)
         if not frame:
+            for fd in fds:
+                os.close(fd)
             raise Hung
         try:
             if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):

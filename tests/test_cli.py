@@ -135,6 +135,10 @@ def test_a_file_that_cannot_be_transcribed_is_exit_1_and_a_sentence(place: Place
     place.run("transcribe", "nowhere.wav", expect=2)
 
 
+def test_the_selftest_passes_on_a_fresh_box(place: Place) -> None:
+    assert "word error rate" in place.run("selftest")
+
+
 def test_a_model_that_is_not_there_is_told_with_the_way_to_it(place: Place) -> None:
     shutil.copy(ENGLISH, place.folder / "talk.wav")
     told = place.run("transcribe", "talk.wav", "--model", "large-v3", expect=1)

@@ -27,6 +27,15 @@ from web.overview import Overview
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
 
+
+def _number(text: str) -> int:
+    """A job's number as the ledger can hold it. Raises ValueError."""
+    number = int(text)
+    if not 0 <= number < 1 << 63:
+        raise ValueError(text)
+    return number
+
+
 _MOST: Final = 200
 
 
@@ -43,7 +52,7 @@ def listing() -> ResponseReturnValue:
     """Jobs, newest first: ?state=&share=&limit=&cursor=."""
     states, share, _before = asked_for()
     limit = min(_MOST, max(1, request.args.get("limit", 50, type=int)))
-    cursor = request.args.get("cursor", type=int)
+    cursor = request.args.get("cursor", type=_number)
     found = board.page(db.ledger(), states, share=share, before=cursor, limit=limit + 1)
     response = jsonify(jobs=[job_row(job) for job in found[:limit]], next_cursor=None)
     if len(found) > limit:
@@ -88,7 +97,7 @@ def asked_for() -> tuple[list[State], str | None, int | None]:
     if unknown := [word for word in wanted if word not in set(State)]:
         abort(400, f"There is no state {shown(unknown[0])}; there are {', '.join(State)}.")
     share = request.args.get("share") or None
-    return [State(word) for word in wanted], share, request.args.get("before", type=int)
+    return [State(word) for word in wanted], share, request.args.get("before", type=_number)
 
 
 # --- rows ---------------------------------------------------------------------------------------

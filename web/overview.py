@@ -29,6 +29,7 @@ from web.needs import Need, Seen, needs
 
 _SHOWN: Final = 10  # rows of each list; the rest is counted, and on /jobs
 _FORESEEN: Final = 2000  # queued jobs
+_FORESEEN_SECONDS: Final = 7 * 86_400.0
 _DAY_MS: Final = 24 * 3600 * 1000
 _IDLE_MS: Final = 60 * 1000
 WAITING: Final = (State.WAITING, State.RETRY_WAIT, State.DISCOVERED, State.HELD)
@@ -148,7 +149,9 @@ def _ready_ms(ledger: Ledger, settings: Settings, at_work: tuple[Working, ...]) 
     left = seconds_until_ready(
         at_work, queued, attempts.paces(ledger), workers=settings.worker.count
     )
-    return None if left is None else ledger.clock().wall_ms + round(left * 1000)
+    if left is None or left > _FORESEEN_SECONDS:
+        return None
+    return ledger.clock().wall_ms + round(left * 1000)
 
 
 def _verdict(

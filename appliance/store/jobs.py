@@ -93,6 +93,8 @@ _PLAIN: Final = (
 
 def get(ledger: Ledger, job_id: int) -> Job | None:
     """The job of that number."""
+    if not 0 < job_id < 1 << 63:
+        return None
     row = ledger.row(f"{SELECT} WHERE job.id = ?", [job_id])
     return None if row is None else from_row(row)
 
@@ -261,7 +263,7 @@ def claim(ledger: Ledger, job_id: int, *, owner: str) -> Job | None:
             move(ledger, job, State.WAITING, who=owner, values={"gate": gate})
             return None
         attempt = job.attempt + 1
-        values = {"attempt": attempt, "owner": owner, "boot_id": now.boot_id, "cancel": 0}
+        values = {"attempt": attempt, "owner": owner, "boot_id": now.boot_id}
         move(ledger, job, State.RUNNING, who=owner, values={**values, "stage": Stage.STAGE})
         db.execute(
             "INSERT INTO attempt (job, n, epoch, owner, began_ms) VALUES (?, ?, ?, ?, ?)",

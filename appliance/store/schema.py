@@ -199,7 +199,8 @@ BEGIN SELECT raise(ABORT, 'not a step of the table of states'); END
 
 def prepare(folder: str) -> None:
     """Make the state directory's ledger, or bring it to the newest version."""
-    os.makedirs(folder, mode=0o770, exist_ok=True)
+    os.umask(0o027)  # what lies here is people's words: for us and our group alone
+    os.makedirs(folder, mode=0o750, exist_ok=True)
     with open(os.path.join(folder, "migrate.lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with Ledger(folder) as ledger:
