@@ -19,10 +19,17 @@ MEL_FRAMES = 3_000  # 30 s at 10 ms a frame
 
 Detail = Mapping[str, str | int | float]
 
+_LEAST, _MOST = -(2**63), 2**63 - 1  # what the ledger can hold of a number
+
 
 def display(path: bytes) -> str:
     """Spell a path for people: what is not UTF-8 becomes an escape, nothing is lost or refused."""
     return path.decode("utf-8", "backslashreplace")
+
+
+def mtime_ns_of(found: os.stat_result) -> int:
+    """A file's mtime as a Source has it: one beyond the years 1677 to 2262 counts as their end."""
+    return min(max(found.st_mtime_ns, _LEAST), _MOST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import numpy as np
 from appliance import admit, beneath
 from appliance.admit import rules
 from appliance.admit.folder import FolderOptions
-from appliance.nouns import Source
+from appliance.nouns import Source, mtime_ns_of
 from appliance.settings import Settings, Share
 from appliance.settle import Glance, News, Settling, look_at
 from appliance.store import exports, overdue, shares, sightings
@@ -269,7 +269,7 @@ class Finds:
         why = "link" if stat.S_ISLNK(mode) else None if stat.S_ISREG(mode) else "not-regular"
         if stat.S_ISDIR(mode):
             return None
-        return Entry(path, found.st_size, found.st_mtime_ns, why)
+        return Entry(path, found.st_size, mtime_ns_of(found), why)
 
     def _is_missing(self, path: bytes) -> bool:
         """Whether the file is not there: any other trouble than ENOENT says nothing.
