@@ -270,10 +270,9 @@ def load(file: str | None = None) -> Settings:
 
 def folder_choice(file: str, text: bytes) -> FolderChoice:
     """Read a folder's options. Raises SettingsInvalid that names every mistake."""
+    tables = _parsed(file, text)
     try:
-        return FolderChoice.model_validate(tomllib.loads(text.decode("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _invalid(file, [f"is not TOML: {error}"]) from error
+        return FolderChoice.model_validate(tables)
     except ValidationError as error:
         raise _invalid(file, _mistakes(error, FolderChoice)) from None
 
@@ -289,11 +288,18 @@ def _parts(file: str | None) -> list[str]:
 def _read(file: str) -> dict[str, Any]:
     try:
         with open(file, "rb") as stream:
-            return tomllib.load(stream)
+            return _parsed(file, stream.read())
     except OSError as error:
         raise _invalid(file, [f"cannot be read: {error.strerror}"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+
+
+def _parsed(file: str, text: bytes) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text.decode("utf-8"))
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise _invalid(file, [f"is not TOML: {error}"]) from error
+    except RecursionError as error:
+        raise _invalid(file, ["is not TOML: it is nested too deeply"]) from error
 
 
 def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:

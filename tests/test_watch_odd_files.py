@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from appliance import stage
+from appliance.admit.folder import FolderOptions
+from appliance.nouns import Options
 from appliance.states import State
 from appliance.store import jobs
 from tests.watched import Watched, settings_for
@@ -37,3 +40,21 @@ def test_a_file_of_another_century_is_a_file(watched: Watched, seconds: int) -> 
     assert staged.size == 5
     watched.look_again()
     assert len(watched.rung) == 1
+
+
+def test_a_folder_file_is_read_before_the_ledger_is_locked(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depths: list[bool] = []
+    real = FolderOptions.options
+
+    def looked(*args: Any) -> Options:
+        depths.append(watched.ledger.db.conn.in_transaction)
+        return real(*args)
+
+    monkeypatch.setattr(FolderOptions, "options", looked)
+    watched.drop("a/.transcribe.toml", b'language = "de"')
+    watched.drop("a/talk.wav")
+    watched.until(lambda: watched.queued("a/talk.wav"))
+    assert depths
+    assert not any(depths)

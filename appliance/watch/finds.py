@@ -18,7 +18,7 @@ import numpy as np
 from appliance import admit, beneath
 from appliance.admit import rules
 from appliance.admit.folder import FolderOptions
-from appliance.nouns import Source, mtime_ns_of
+from appliance.nouns import Options, Source, mtime_ns_of
 from appliance.settings import Settings, Share
 from appliance.settle import Glance, News, Settling, look_at
 from appliance.store import exports, overdue, shares, sightings
@@ -166,20 +166,28 @@ class Finds:
 
     def _admit(self, ready: Sequence[Source]) -> None:
         born = []
-        with self._ledger.writing(), beneath.root(self._share.root) as root_fd:
-            for source in ready:
+        wishes = [self._wish(source.path) for source in ready]  # before the ledger is locked
+        with self._ledger.writing():
+            for source, options in zip(ready, wishes, strict=True):
                 self._forget_signature(source.path)
                 self.known.add(key_of(source.path, source.size, source.mtime_ns))
-                if _left_alone(root_fd, source.path):
+                if options is None:
                     self._ignored.append((source, "notranscribe"))
                     continue
-                options = self._options.options(root_fd, source.path, self._default)
                 job = admit.admit(self._ledger, source, options)
                 if job is not None:
                     born.append(job.id)
         self._write_down(())
         for job_id in born[:_RINGS]:
             self._ring(job_id)
+
+    def _wish(self, path: bytes) -> Options | None:
+        """What a recording is asked for; None where a folder above it says that it is not ours."""
+        self._beat()
+        with beneath.root(self._share.root) as root_fd:
+            if _left_alone(root_fd, path):
+                return None
+            return self._options.options(root_fd, path, self._default)
 
     def _forget_signature(self, path: bytes) -> None:
         seen = sightings.get(self._ledger, self._share.name, path)
