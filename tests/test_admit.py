@@ -166,7 +166,7 @@ def test_a_running_job_is_asked_to_stop_when_its_file_goes_or_changes(ledger: Le
     assert not jobs.must(ledger, job.id).cancel
     admit.gone(ledger, "s", SOURCE.path)
     running = jobs.must(ledger, job.id)
-    assert (running.state, running.cancel) == (State.RUNNING, True)
+    assert jobs.cancel_asked(ledger, running) is jobs.Asked.WATCH
     newer = admit.admit(ledger, Source("s", SOURCE.path, 20, 2), Options())
     assert newer is not None
     assert newer.state is State.QUEUED

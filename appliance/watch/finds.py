@@ -32,6 +32,7 @@ Ring = Callable[[int], None]
 _BATCH: Final = 1_000  # rows a transaction
 _RINGS: Final = 64  # a batch; whoever recovers lost bells rings for the rest in good time
 _MANY: Final = 20  # files that may vanish at once before we ask for a second look
+_LATELY_MS: Final = 3_600_000  # older jobs are asked after at the end of a full scan
 _NEWS_SECONDS: Final = 0.5  # how often at most the waiting files are written down
 
 
@@ -130,6 +131,15 @@ class Finds:
         """Let files settle again that changed while somebody copied them, or we were away."""
         jobs = overdue.unsettled(self._ledger, self._share.name)
         paths, self._leftover = [job.source.path for job in jobs] + self._leftover, []
+        self._settle_again(paths, now)
+        self.returned(now, since_ms=self._ledger.clock().wall_ms - _LATELY_MS)
+
+    def returned(self, now: float, *, since_ms: int = 0) -> None:
+        """Let files settle again that were away just while their job looked for them."""
+        jobs = overdue.back_in_place(self._ledger, self._share.name, since_ms=since_ms)
+        self._settle_again([job.source.path for job in jobs], now)
+
+    def _settle_again(self, paths: Iterable[bytes], now: float) -> None:
         for path in paths:
             if self._is_missing(path):
                 self._gone([path])
