@@ -19,10 +19,30 @@ MEL_FRAMES = 3_000  # 30 s at 10 ms a frame
 
 Detail = Mapping[str, str | int | float]
 
+# What Whisper's models know: ISO 639-1 but for haw and yue, and jw for what is jv by now.
+# fmt: off
+LANGUAGES = (
+    "af", "am", "ar", "as", "az", "ba", "be", "bg", "bn", "bo", "br", "bs", "ca", "cs", "cy",
+    "da", "de", "el", "en", "es", "et", "eu", "fa", "fi", "fo", "fr", "gl", "gu", "ha", "haw",
+    "he", "hi", "hr", "ht", "hu", "hy", "id", "is", "it", "ja", "jw", "ka", "kk", "km", "kn",
+    "ko", "la", "lb", "ln", "lo", "lt", "lv", "mg", "mi", "mk", "ml", "mn", "mr", "ms", "mt",
+    "my", "ne", "nl", "nn", "no", "oc", "pa", "pl", "ps", "pt", "ro", "ru", "sa", "sd", "si",
+    "sk", "sl", "sn", "so", "sq", "sr", "su", "sv", "sw", "ta", "te", "tg", "th", "tk", "tl",
+    "tr", "tt", "uk", "ur", "uz", "vi", "yi", "yo", "zh", "yue",
+)
+# fmt: on
+
+_LEAST, _MOST = -(2**63), 2**63 - 1  # what the ledger can hold of a number
+
 
 def display(path: bytes) -> str:
     """Spell a path for people: what is not UTF-8 becomes an escape, nothing is lost or refused."""
     return path.decode("utf-8", "backslashreplace")
+
+
+def mtime_ns_of(found: os.stat_result) -> int:
+    """A file's mtime as a Source has it: one beyond the years 1677 to 2262 counts as their end."""
+    return min(max(found.st_mtime_ns, _LEAST), _MOST)
 
 
 @dataclass(frozen=True, slots=True)

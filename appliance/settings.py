@@ -16,10 +16,18 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from appliance.errors import SettingsInvalid
-from appliance.nouns import Options
+from appliance.nouns import LANGUAGES, Options
 
 BOX_FILE: Final = "/etc/appliance/appliance.toml"
 BOX_STATE: Final = "/var/lib/appliance"
@@ -31,6 +39,8 @@ Format = Literal["txt", "srt", "vtt", "json", "docx", "md"]
 FORMATS: Final[tuple[Format, ...]] = ("txt", "srt", "vtt", "json", "docx", "md")
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Positive = Annotated[float, Field(gt=0)]
+Word = Annotated[str, Field(min_length=1, max_length=100)]
+Vocabulary = Annotated[tuple[Word, ...], Field(max_length=200)]
 
 # fmt: off
 EXTENSIONS: Final = frozenset((
@@ -39,6 +49,22 @@ EXTENSIONS: Final = frozenset((
     "mpg", "mpeg", "ts", "mts", "m2ts", "flv", "3gp", "3g2", "ogv", "vob", "mxf",
 ))
 # fmt: on
+
+
+def _spoken(code: str) -> str:
+    if code in LANGUAGES:
+        return code
+    near = code[:2].lower()
+    hint = f"did you mean {near}?" if near in LANGUAGES else "write two letters, such as de or en"
+    raise ValueError(f"the model knows no language {code[:20]!r}, {hint}")
+
+
+def _once(formats: tuple[Format, ...]) -> tuple[Format, ...]:
+    return tuple(dict.fromkeys(formats))
+
+
+Language = Annotated[str, AfterValidator(_spoken)]
+Formats = Annotated[tuple[Format, ...], AfterValidator(_once)]
 
 
 class _Section(BaseModel):
@@ -59,7 +85,7 @@ class Share(_Section):
     root: str
     kind: Literal["auto", "local", "smb", "nfs"] = "auto"
     profile: str = "default"
-    formats: tuple[Format, ...] | None = None  # None: as the profile says
+    formats: Formats | None = None  # None: as the profile says
     max_bytes: Annotated[int, Field(gt=0)] = 50 * GB
     max_hours: Positive = 12.0
     existing: Literal["ask", "ignore", "process"] = "ask"
@@ -79,18 +105,15 @@ class Profile(_Section):
     """How a kind of recording is transcribed."""
 
     model: str = "selftest"
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
+    language: Language | None = None
     task: Literal["transcribe", "translate", "both"] = "transcribe"
-    vocabulary: tuple[str, ...] = ()
+    vocabulary: Vocabulary = ()
     initial_prompt: Annotated[str, Field(max_length=800)] | None = None
     beam: Annotated[int, Field(ge=1, le=16)] = 5
     vad: bool = True
     subtitle_rules: str = "standard"
-    formats: tuple[Format, ...] = FORMATS
+    formats: Formats = FORMATS
     language_suffix: Literal["never", "always", "translations"] = "translations"
-
-
-Word = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class FolderChoice(_Section):
@@ -98,10 +121,10 @@ class FolderChoice(_Section):
     whoever may drop a file writes it.
     """
 
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
+    language: Language | None = None
     task: Literal["transcribe", "translate", "both"] | None = None
-    formats: tuple[Format, ...] | None = None
-    vocabulary: Annotated[tuple[Word, ...], Field(max_length=200)] | None = None
+    formats: Formats | None = None
+    vocabulary: Vocabulary | None = None
 
 
 class EngineSettings(_Section):
@@ -270,10 +293,9 @@ def load(file: str | None = None) -> Settings:
 
 def folder_choice(file: str, text: bytes) -> FolderChoice:
     """Read a folder's options. Raises SettingsInvalid that names every mistake."""
+    tables = _parsed(file, text)
     try:
-        return FolderChoice.model_validate(tomllib.loads(text.decode("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _invalid(file, [f"is not TOML: {error}"]) from error
+        return FolderChoice.model_validate(tables)
     except ValidationError as error:
         raise _invalid(file, _mistakes(error, FolderChoice)) from None
 
@@ -289,11 +311,18 @@ def _parts(file: str | None) -> list[str]:
 def _read(file: str) -> dict[str, Any]:
     try:
         with open(file, "rb") as stream:
-            return tomllib.load(stream)
+            return _parsed(file, stream.read())
     except OSError as error:
         raise _invalid(file, [f"cannot be read: {error.strerror}"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+
+
+def _parsed(file: str, text: bytes) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text.decode("utf-8"))
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise _invalid(file, [f"is not TOML: {error}"]) from error
+    except RecursionError as error:
+        raise _invalid(file, ["is not TOML: it is nested too deeply"]) from error
 
 
 def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance import beneath
-from appliance.nouns import Source
+from appliance.nouns import Source, mtime_ns_of
 
 _OLDEST: Final = 100  # files among which one is looked for that may go
 _BLOCK: Final = 512  # bytes, the unit of st_blocks whatever the file system's own
@@ -223,7 +223,7 @@ def _inspect(share: str, path: bytes, fd: int, *, local: bool, holes_tell: bool)
     if not stat.S_ISREG(found.st_mode):
         return None
     return Glance(
-        Source(share, path, found.st_size, found.st_mtime_ns),
+        Source(share, path, found.st_size, mtime_ns_of(found)),
         ctime_ns=found.st_ctime_ns if local else 0,
         writer=_written(fd) if local else None,
         holes=holes_tell and found.st_blocks * _BLOCK < found.st_size,
@@ -244,7 +244,7 @@ def _unopened(share: str, root_fd: int, path: bytes, error: OSError) -> Glance |
         return None
     # EBUSY, ETXTBSY, EACCES say that it is being written; any other error says nothing
     # of this file, so it waits just the same.
-    return Glance(Source(share, path, found.st_size, found.st_mtime_ns), writer=True)
+    return Glance(Source(share, path, found.st_size, mtime_ns_of(found)), writer=True)
 
 
 def _written(fd: int) -> bool | None:

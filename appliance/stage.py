@@ -36,7 +36,7 @@ from appliance.errors import (
     SpoolFull,
     TooBig,
 )
-from appliance.nouns import Source, Staged, display
+from appliance.nouns import Source, Staged, display, mtime_ns_of
 from appliance.settings import GB
 
 PIECE: Final = 1024 * 1024  # bytes read at a time
@@ -157,7 +157,7 @@ def _opened(root: str, source: Source, marker_id: str | None) -> Iterator[tuple[
 
 
 def _check_same(source: Source, found: os.stat_result) -> None:
-    if (found.st_size, found.st_mtime_ns) != (source.size, source.mtime_ns):
+    if (found.st_size, mtime_ns_of(found)) != (source.size, source.mtime_ns):
         raise SourceChanged(name=display(source.name))
 
 

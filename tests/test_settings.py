@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from faster_whisper.tokenizer import _LANGUAGE_CODES
 
 from appliance import settings
 from appliance.errors import SettingsInvalid
-from appliance.settings import Settings, load
+from appliance.nouns import LANGUAGES
+from appliance.settings import Profile, Settings, Share, folder_choice, load
 
 
 def written(tmp_path: Path, text: str) -> str:
@@ -53,6 +55,11 @@ def test_every_mistake_is_told_in_one_go(tmp_path: Path) -> None:
         ("[web]\nlisten = '8080'\n", "host:port"),
         ("[node\n", "not TOML"),
         ("[shares]\n", "did you mean share?"),
+        ("[profile.default]\nlanguage = 'ga'\n", "profile.default.language: the model knows no"),
+        ("[profile.default]\nlanguage = 'deu'\n", "did you mean de?"),
+        ("[profile.default]\nvocabulary = ['%s']\n" % ("x" * 101), "at most 100 characters"),
+        ("[profile.default]\nvocabulary = [%s]\n" % ("'x'," * 201), "at most 200 items"),
+        ("[profile.default]\ninitial_prompt = '%s'\n" % ("x" * 801), "at most 800 characters"),
         ("[profile.default]\nlangauge = 'de'\n", "did you mean language?"),
     ],
 )
@@ -100,3 +107,15 @@ def test_every_field_has_a_default_but_a_shares_name_and_root() -> None:
     assert Settings() == Settings.model_validate({})
     needed = [name for name, field in settings.Share.model_fields.items() if field.is_required()]
     assert needed == ["name", "root"]
+
+
+def test_the_languages_are_those_of_the_model() -> None:
+    assert LANGUAGES == _LANGUAGE_CODES
+
+
+def test_a_format_is_written_once_however_often_it_is_asked_for() -> None:
+    asked = ["srt", "txt", "srt", *["txt"] * 5_000]
+    once = ("srt", "txt")
+    assert Profile.model_validate({"formats": asked}).formats == once
+    assert Share.model_validate({"name": "a", "root": "/a", "formats": asked}).formats == once
+    assert folder_choice("x", b'formats = ["srt", "txt", "srt"]').formats == once

@@ -23,7 +23,7 @@ from appliance.settings import FolderChoice, folder_choice
 
 NAME: Final = b".transcribe.toml"
 NOTE: Final = b".transcribe.ERROR.txt"
-LIMIT: Final = 64 * 1024  # bytes
+LIMIT: Final = 8 * 1024  # bytes; the time to read one grows with the square of its size
 _REMEMBERED: Final = 1_000  # folders
 _FIRST_LINE: Final = b"The appliance cannot use the file .transcribe.toml in this folder."
 

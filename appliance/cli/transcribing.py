@@ -28,7 +28,7 @@ from appliance.cli.site import plain
 from appliance.deliver import place
 from appliance.deliver.names import choices
 from appliance.errors import EngineUnreachable, ExportConflict
-from appliance.nouns import Options, Source, Transcript, display
+from appliance.nouns import Options, Source, Transcript, display, mtime_ns_of
 from appliance.settings import NodeSettings, Settings, Share
 from appliance.store import exports, jobs, transcripts
 from appliance.store.exports import Published
@@ -130,7 +130,7 @@ def _source(site: Settings, file: str) -> Source:
     folder, name = os.path.split(file)
     share = next(share for share in site.share if share.root == folder)
     look = os.lstat(file)
-    return Source(share.name, os.fsencode(name), look.st_size, look.st_mtime_ns)
+    return Source(share.name, os.fsencode(name), look.st_size, mtime_ns_of(look))
 
 
 @contextlib.contextmanager

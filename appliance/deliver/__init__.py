@@ -38,7 +38,7 @@ from appliance.errors import (
     SourceChanged,
     SourceMissing,
 )
-from appliance.nouns import Export, display
+from appliance.nouns import Export, display, mtime_ns_of
 from appliance.store import exports as table
 from appliance.store import jobs
 from appliance.store.exports import Published
@@ -177,7 +177,7 @@ class _Errand:
     def _look_at_source(self, folder: int, name: bytes) -> None:
         seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
         source = self.job.source
-        if (seen.st_size, seen.st_mtime_ns) != (source.size, source.mtime_ns):
+        if (seen.st_size, mtime_ns_of(seen)) != (source.size, source.mtime_ns):
             raise SourceChanged(name=display(source.name))
 
     def _named(self, error: OSError) -> ApplianceError:

@@ -8,6 +8,7 @@ Not here: which step an error means (states), who is due (overdue), what a worke
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,14 @@ _COUNTER: Final[Mapping[Budget, str]] = {
 SELECT: Final = (
     "SELECT job.*, epoch.options FROM job JOIN epoch ON epoch.job = job.id AND epoch.n = job.epoch"
 )
+
+
+class Asked(enum.IntEnum):
+    """Who wants a running job stopped."""
+
+    NOBODY = 0
+    PERSON = 1  # it ends as cancelled
+    WATCH = 2  # its file has gone: it ends as source-missing, and the file may come back
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +151,12 @@ def ahead(ledger: Ledger, job: Job) -> int:
     return 0 if row is None else int(row["n"])
 
 
-def cancel_asked(ledger: Ledger, job: Job) -> bool:
-    """Tell whether somebody wants this job stopped, or somebody newer has it (Fenced)."""
+def cancel_asked(ledger: Ledger, job: Job) -> Asked:
+    """Tell who wants this job stopped, or that somebody newer has it (Fenced)."""
     row = ledger.row("SELECT cancel, state, attempt FROM job WHERE id = ?", [job.id])
     if row is None or (row["state"], row["attempt"]) != (job.state, job.attempt):
         raise Fenced(job=job.id, attempt=job.attempt)
-    return bool(row["cancel"])
+    return Asked(row["cancel"])
 
 
 # --- born ---------------------------------------------------------------------------------------
@@ -347,7 +356,9 @@ def requeue(ledger: Ledger, job: Job, *, who: str, options: Options | None = Non
 def cancel(ledger: Ledger, job: Job, *, who: str) -> Job:
     """Stop a job: at once when it waits, at its next window when it runs."""
     if job.state is State.RUNNING:
+        asked = Asked.WATCH if who == "watch" else Asked.PERSON
         with ledger.writing():
-            _write(ledger, job, {"cancel": 1})
+            if asked is Asked.PERSON or not must(ledger, job.id).cancel:
+                _write(ledger, job, {"cancel": asked})
             return must(ledger, job.id)
     return move(ledger, job, State.CANCELLED, who=who)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from appliance.states import LIVE, State
+from appliance.store import sightings
 from appliance.store.jobs import SELECT, Job, from_row
 from appliance.store.ledger import Ledger, Moment
 
@@ -20,6 +21,16 @@ def running(ledger: Ledger) -> list[Job]:
 def unsettled(ledger: Ledger, share: str) -> list[Job]:
     """Jobs of a share whose source changed under somebody's hands: it must settle again."""
     rows = ledger.rows(f"{SELECT} WHERE state = ? AND share = ?", [State.DISCOVERED, share])
+    return [from_row(row) for row in rows]
+
+
+def back_in_place(ledger: Ledger, share: str, *, since_ms: int = 0) -> list[Job]:
+    """Jobs that ended since then because their file was away, while it lies where it lay."""
+    rows = ledger.rows(
+        f"{SELECT} JOIN sighting USING (share, path, size, mtime_ns)"
+        " WHERE job.state = ? AND job.share = ? AND job.updated_ms >= ? AND sighting.state = ?",
+        [State.SOURCE_MISSING, share, since_ms, sightings.SETTLED],
+    )
     return [from_row(row) for row in rows]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from appliance import admit, beneath
 from appliance.admit import rules
 from appliance.admit.folder import FolderOptions
-from appliance.nouns import Source
+from appliance.nouns import Options, Source, mtime_ns_of
 from appliance.settings import Settings, Share
 from appliance.settle import Glance, News, Settling, look_at
 from appliance.store import exports, overdue, shares, sightings
@@ -32,6 +32,7 @@ Ring = Callable[[int], None]
 _BATCH: Final = 1_000  # rows a transaction
 _RINGS: Final = 64  # a batch; whoever recovers lost bells rings for the rest in good time
 _MANY: Final = 20  # files that may vanish at once before we ask for a second look
+_LATELY_MS: Final = 3_600_000  # older jobs are asked after at the end of a full scan
 _NEWS_SECONDS: Final = 0.5  # how often at most the waiting files are written down
 
 
@@ -130,6 +131,15 @@ class Finds:
         """Let files settle again that changed while somebody copied them, or we were away."""
         jobs = overdue.unsettled(self._ledger, self._share.name)
         paths, self._leftover = [job.source.path for job in jobs] + self._leftover, []
+        self._settle_again(paths, now)
+        self.returned(now, since_ms=self._ledger.clock().wall_ms - _LATELY_MS)
+
+    def returned(self, now: float, *, since_ms: int = 0) -> None:
+        """Let files settle again that were away just while their job looked for them."""
+        jobs = overdue.back_in_place(self._ledger, self._share.name, since_ms=since_ms)
+        self._settle_again([job.source.path for job in jobs], now)
+
+    def _settle_again(self, paths: Iterable[bytes], now: float) -> None:
         for path in paths:
             if self._is_missing(path):
                 self._gone([path])
@@ -166,20 +176,28 @@ class Finds:
 
     def _admit(self, ready: Sequence[Source]) -> None:
         born = []
-        with self._ledger.writing(), beneath.root(self._share.root) as root_fd:
-            for source in ready:
+        wishes = [self._wish(source.path) for source in ready]  # before the ledger is locked
+        with self._ledger.writing():
+            for source, options in zip(ready, wishes, strict=True):
                 self._forget_signature(source.path)
                 self.known.add(key_of(source.path, source.size, source.mtime_ns))
-                if _left_alone(root_fd, source.path):
+                if options is None:
                     self._ignored.append((source, "notranscribe"))
                     continue
-                options = self._options.options(root_fd, source.path, self._default)
                 job = admit.admit(self._ledger, source, options)
                 if job is not None:
                     born.append(job.id)
         self._write_down(())
         for job_id in born[:_RINGS]:
             self._ring(job_id)
+
+    def _wish(self, path: bytes) -> Options | None:
+        """What a recording is asked for; None where a folder above it says that it is not ours."""
+        self._beat()
+        with beneath.root(self._share.root) as root_fd:
+            if _left_alone(root_fd, path):
+                return None
+            return self._options.options(root_fd, path, self._default)
 
     def _forget_signature(self, path: bytes) -> None:
         seen = sightings.get(self._ledger, self._share.name, path)
@@ -269,7 +287,7 @@ class Finds:
         why = "link" if stat.S_ISLNK(mode) else None if stat.S_ISREG(mode) else "not-regular"
         if stat.S_ISDIR(mode):
             return None
-        return Entry(path, found.st_size, found.st_mtime_ns, why)
+        return Entry(path, found.st_size, mtime_ns_of(found), why)
 
     def _is_missing(self, path: bytes) -> bool:
         """Whether the file is not there: any other trouble than ENOENT says nothing.

@@ -342,6 +342,7 @@ class Rounds:
         if vanished:
             self._full_due = now + NETWORK_SECONDS
         finds.notes()
+        finds.returned(now)
         self._conclude(finds, scan.recordings, now)
         self._tell(now)
 

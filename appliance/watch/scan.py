@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from appliance import beneath
 from appliance.admit import rules
+from appliance.nouns import mtime_ns_of
 
 LEAVE_ALONE: Final = b".notranscribe"
 DEPTH: Final = 32  # folders
@@ -137,7 +138,7 @@ def _left_alone(folder: bytes, fd: int) -> Entry | None:
     with contextlib.suppress(OSError):
         found = os.stat(LEAVE_ALONE, dir_fd=fd, follow_symlinks=False)
         path = os.path.join(folder, LEAVE_ALONE)
-        return Entry(path, found.st_size, found.st_mtime_ns, "notranscribe")
+        return Entry(path, found.st_size, mtime_ns_of(found), "notranscribe")
     return None
 
 
@@ -154,4 +155,4 @@ def _classified(folder: bytes, item: os.DirEntry[str]) -> Entry | bytes | None:
         why = "link" if item.is_symlink() else None if item.is_file() else "not-regular"
     except OSError:
         return None  # unknown is not gone: whoever misses it looks again
-    return Entry(path, found.st_size, found.st_mtime_ns, why)
+    return Entry(path, found.st_size, mtime_ns_of(found), why)

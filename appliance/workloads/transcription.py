@@ -18,7 +18,7 @@ from collections.abc import Callable
 from appliance import export, marker, report, stage, weights
 from appliance.box import Box
 from appliance.deliver import deliver
-from appliance.errors import Cancelled, Interrupted, ShareOffline
+from appliance.errors import Cancelled, Interrupted, ShareOffline, SourceMissing
 from appliance.nouns import Notice, Provenance, Staged, Transcript, display
 from appliance.settings import GB, Share
 from appliance.states import Stage
@@ -62,7 +62,7 @@ def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...],
         keep_free_bytes=int(box.settings.disk.stop_below_gb * GB),
         max_bytes=share.max_bytes,
         marker_id=marker.expected(box.ledger, share),
-        cancelled=lambda: jobs.cancel_asked(box.ledger, job),
+        cancelled=lambda: _cancelled(job, box),
     )
     job = jobs.enter(box.ledger, job, Stage.TRANSCRIBE, sha256=staged.sha256)
     model = weights.find(job.options.model, box.settings.model_dir)
@@ -127,13 +127,21 @@ def _made(
     return result.transcripts, result.rss_peak
 
 
+def _cancelled(job: Job, box: Box) -> bool:
+    """Whether a person wants it stopped. Raises SourceMissing when the watch saw its file go."""
+    asked = jobs.cancel_asked(box.ledger, job)
+    if asked is jobs.Asked.WATCH:
+        raise SourceMissing(name=display(job.source.name))
+    return asked is jobs.Asked.PERSON
+
+
 def _stopper(job: Job, box: Box) -> Callable[[], None]:
     """What the relay asks every second: is this job still wanted, and still ours?"""
     patience = _GRACE_SECONDS
 
     def stop() -> None:
         nonlocal patience
-        if jobs.cancel_asked(box.ledger, job):
+        if _cancelled(job, box):
             raise Cancelled
         if box.stopping.is_set():
             patience -= 1.0

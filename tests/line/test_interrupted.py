@@ -72,3 +72,19 @@ def test_a_cancelled_job_stops_soon_and_leaves_nothing(own: Running) -> None:
     assert own.ended(b"talk.wav", seconds=10).state is State.CANCELLED
     assert own.names() == [".transcribe-id", "talk.wav"]
     own.until(lambda: not os.listdir(own.settings.state("spool")), "the spool is empty")
+
+
+def test_a_recording_moved_away_and_back_gets_its_text_all_the_same(own: Running) -> None:
+    sounds.write(own.path("talk.wav"), sounds.long(60 * MINUTES * 2))
+    in_the_middle(own, b"talk.wav")
+    aside = os.path.join(os.path.dirname(own.root), "aside")
+    os.rename(own.path("talk.wav"), aside)
+
+    def noticed() -> bool:
+        job = own.job(b"talk.wav")
+        return job is not None and (job.cancel or job.state is not State.RUNNING)
+
+    own.until(noticed, "the watch has noticed")
+    os.rename(aside, own.path("talk.wav"))
+    own.until(lambda: "talk.txt" in own.names(), "the text is there", seconds=180)
+    assert own.ended(b"talk.wav").state is State.DONE
