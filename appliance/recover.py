@@ -13,12 +13,13 @@ import logging
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
 from appliance import daemon, stage
 from appliance.errors import Fenced, WorkerDied
 from appliance.health.gates import is_well
-from appliance.settings import Settings
+from appliance.settings import Profile, Settings
 from appliance.states import State, after
 from appliance.store import gates, jobs, overdue
 from appliance.store.jobs import Job
@@ -53,6 +54,7 @@ def reconcile(
     _bury_the_dead(ledger, minded or (lambda job: _owner_lives(settings.run_dir, job)))
     _wake(ledger, overdue.due(ledger, ledger.clock()))
     _try_gates(ledger, settings)
+    _ask_another_model(ledger, settings)
     _wake(ledger, overdue.behind_open_gates(ledger))
     _sweep_spool(ledger, settings.state("spool"))
     overdue.forgive_losses(ledger, before_ms=ledger.clock().wall_ms - 3_600_000)
@@ -96,6 +98,21 @@ def _try_gates(ledger: Ledger, settings: Settings) -> None:
     for gate in list(gates.closed(ledger)):
         if is_well(gate.name, settings, closed_for=(now - gate.since_ms) / 1000):
             log.info("gate open again", extra={"gate": gate.name})
+            gates.open_again(ledger, gate.name)
+
+
+def _ask_another_model(ledger: Ledger, settings: Settings) -> None:
+    """Let jobs that wait for a model that no longer stands in their profile ask for the new one."""
+    for job in overdue.waiting(ledger):
+        profile = settings.profile.get(job.options.profile, Profile())
+        if job.gate == f"model:{job.options.model}" and profile.model != job.options.model:
+            options = replace(job.options, model=profile.model)
+            with contextlib.suppress(Fenced):
+                jobs.requeue(ledger, job, who=_WHO, options=options)
+    named = {profile.model for profile in settings.profile.values()} | {Profile().model}
+    for gate in list(gates.closed(ledger)):
+        kind, _, model = gate.name.partition(":")
+        if kind == "model" and model not in named and not overdue.behind(ledger, gate.name):
             gates.open_again(ledger, gate.name)
 
 

@@ -12,7 +12,7 @@ import pytest
 from appliance import daemon, recover, wire
 from appliance.errors import DiskFull, EngineLost, EngineUnreachable, ModelMissing, ShareOffline
 from appliance.nouns import Options, Source
-from appliance.settings import NodeSettings, Settings
+from appliance.settings import NodeSettings, Profile, Settings
 from appliance.states import State, Verdict
 from appliance.store import gates, jobs, schema
 from appliance.store.jobs import Job
@@ -100,6 +100,8 @@ def test_no_more_bells_than_the_queue_may_hold(site: Site) -> None:
 
 def test_a_gate_opens_when_what_closed_it_is_well_and_its_jobs_go_on(site: Site) -> None:
     models = Path(site.settings.model_dir)
+    profiles = {"default": Profile(model="large")}
+    site.settings = site.settings.model_copy(update={"profile": profiles})
     job = site.claimed("me", model="large")
     error = ModelMissing(model="large", where=str(models))
     jobs.end(site.ledger, job, Verdict(State.WAITING), error, who="me")
@@ -110,6 +112,19 @@ def test_a_gate_opens_when_what_closed_it_is_well_and_its_jobs_go_on(site: Site)
         (models / "large" / name).write_bytes(b"{}")
     site.round()
     assert site.state(job) is State.QUEUED
+    assert list(gates.closed(site.ledger)) == []
+
+
+def test_another_model_in_the_profile_sets_its_jobs_free(site: Site) -> None:
+    job = site.claimed("me", model="large")
+    error = ModelMissing(model="large", where="/nowhere")
+    jobs.end(site.ledger, job, Verdict(State.WAITING), error, who="me")
+    profiles = {"default": Profile(model="small")}
+    site.settings = site.settings.model_copy(update={"profile": profiles})
+    site.round()
+    freed = jobs.must(site.ledger, job.id)
+    assert (freed.state, freed.options.model, freed.epoch) == (State.QUEUED, "small", 2)
+    site.round()
     assert list(gates.closed(site.ledger)) == []
 
 

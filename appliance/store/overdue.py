@@ -43,6 +43,17 @@ def due(ledger: Ledger, now: Moment) -> list[Job]:
     return [from_row(row) for row in rows]
 
 
+def waiting(ledger: Ledger) -> list[Job]:
+    """Every job that waits for a gate."""
+    return [from_row(row) for row in ledger.rows(f"{SELECT} WHERE state = ?", [State.WAITING])]
+
+
+def behind(ledger: Ledger, gate: str) -> bool:
+    """Tell whether any job waits for this gate."""
+    sql = "SELECT 1 FROM job WHERE state = ? AND gate = ?"
+    return ledger.row(sql, [State.WAITING, gate]) is not None
+
+
 def behind_open_gates(ledger: Ledger) -> list[Job]:
     """Jobs that wait for a gate nobody keeps closed."""
     rows = ledger.rows(
