@@ -42,7 +42,7 @@ class Rules:
     longest: int = 7_000  # ms
     gap: int = 83  # ms between two cues: 2 frames at 24 a second
     close: int = 500  # ms: a gap below this is closed down to `gap`
-    pause: int = 1_500  # ms of silence that no cue spans
+    pause: int = 1_000  # ms of silence that no cue spans
     by_segment: bool = False  # one cue per segment of the model, whatever its length
 
     def until(self, start: int, end: int, width: int, following: float) -> int:

@@ -37,7 +37,7 @@ def render(transcript: Transcript, _rules: Rules) -> bytes:
     page.add_heading(title(transcript), level=1)
     _tabulate(page, transcript)
     for note in notes(transcript):
-        run = page.add_paragraph().add_run(f"{note.message} {note.hint}".rstrip())
+        run = page.add_paragraph().add_run(note.message)
         run.bold = True
     mirrored = reads_from_right(transcript)
     for paragraph in paragraphs(transcript):

@@ -28,7 +28,7 @@ def _blocks(transcript: Transcript) -> Iterator[str]:
     yield f"# {_plain(title(transcript))}"
     yield "\n".join(f"- {name}: {_plain(value)}" for name, value in facts(transcript))
     for note in notes(transcript):
-        yield f"> **Note:** {_plain(f'{note.message} {note.hint}'.rstrip())}"
+        yield f"> **Note:** {_plain(note.message)}"
     for paragraph in paragraphs(transcript):
         yield f"**{clock(paragraph.start)}** {_plain(paragraph.text)}"
 

@@ -49,7 +49,7 @@ def one_line(text: str) -> str:
 
 def tokens(text: str) -> list[str]:
     """Split where a line may always end; what nobody could see is no token."""
-    return [token for token in _BREAKABLE.split(text) if token.strip()]
+    return [token.strip() for token in _BREAKABLE.split(text) if token.strip()]
 
 
 def spoken(segment: Segment) -> str:

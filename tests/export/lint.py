@@ -35,7 +35,7 @@ class Limits:
     longest: int = 7000
     gap: int = 83
     close: int = 500
-    pause: int = 1500
+    pause: int = 1000
 
 
 STANDARD = Limits(42, 20.0)

@@ -26,8 +26,7 @@ def test_a_page_looks_like_this() -> None:
     assert written(made) == (
         "# talk.mp4\n\n"
         "- Language: en\n- Duration: 00:00:02\n- Model: large-v3\n\n"
-        "> **Note:** No GPU was usable; the processor did the work, which is slower. "
-        "Run \\`appliance doctor\\`.\n\n"
+        "> **Note:** No GPU was usable; the processor did the work, which is slower.\n\n"
         "**00:00:00** Good morning.\n"
     )
 
