@@ -10,23 +10,27 @@ Not here: adopting (watch), what follows from a share that is not well (watch, s
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from appliance import beneath
-from appliance.errors import ShareOffline, ShareWrongMarker
+from appliance.errors import ShareDenied, ShareOffline, ShareWrongMarker
 from appliance.settings import Share
 from appliance.store import shares
 from appliance.store.ledger import Ledger
 
 NAME: Final = b".transcribe-id"
 _LIMIT: Final = 256  # bytes; a marker is 36 and a newline
+_DENIED: Final = frozenset({errno.EACCES, errno.EPERM})
+_NO_FILE: Final = frozenset({errno.ELOOP, errno.EXDEV, errno.ENXIO})  # a link, a mount, a socket
 
 
 def read(root_fd: int) -> str | None:
-    """What the marker beneath this root says; None where there is none.
+    """What the marker beneath this root says; None where there is none, "" for no marker of ours.
 
     Raises OSError when the share cannot be read.
     """
@@ -34,8 +38,17 @@ def read(root_fd: int) -> str | None:
         fd = beneath.open_at(root_fd, NAME)
     except FileNotFoundError:
         return None
-    with os.fdopen(fd, "rb") as stream:
-        return stream.read(_LIMIT).decode("ascii", "replace").strip() or None
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return ""
+        raise
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _LIMIT:
+            return ""
+        return os.read(fd, _LIMIT).decode("ascii", "replace").strip()
+    finally:
+        os.close(fd)
 
 
 @contextlib.contextmanager
@@ -64,11 +77,15 @@ def expected(ledger: Ledger, share: Share) -> str | None:
 
 
 def guard(ledger: Ledger, share: Share) -> Callable[[], None]:
-    """A question to ask before each write: is this still the share we mean? Raises as `rooted`."""
+    """A question to ask before each write: is this still the share we mean? Raises share.*."""
 
     def ask() -> None:
-        with rooted(share.name, share.root, expected(ledger, share)):
-            pass
+        try:
+            with rooted(share.name, share.root, expected(ledger, share)):
+                pass
+        except OSError as error:
+            kind = ShareDenied if error.errno in _DENIED else ShareOffline
+            raise kind(share=share.name, name=share.root) from error
 
     return ask
 

@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from appliance import links
 from appliance.errors import SettingsInvalid
 from appliance.nouns import LANGUAGES, Options
 
@@ -245,13 +246,15 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     names = [share.name for share in settings.share]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"share: two shares are named {name}"
+    state_dir = links.resolved(settings.state_dir)
+    roots = {share.name: links.resolved(share.root) for share in settings.share}
     for share in settings.share:
         if share.profile != "default" and share.profile not in settings.profile:
             yield f"share {share.name}: there is no [profile.{share.profile}]"
         for other in settings.share:
-            if share is not other and _inside(share.root, other.root):
+            if share is not other and _inside(roots[share.name], roots[other.name]):
                 yield f"share {share.name}: its root lies inside the share {other.name}"
-        if _inside(share.root, settings.state_dir) or _inside(settings.state_dir, share.root):
+        if _inside(roots[share.name], state_dir) or _inside(state_dir, roots[share.name]):
             yield f"share {share.name}: its root and [node] state_dir lie inside each other"
     yield from _english_only(settings)
 

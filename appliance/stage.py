@@ -128,10 +128,11 @@ def _check_room(source: Source, spool_dir: str, job: int, limit: int, keep_free:
         os.makedirs(spool_dir, mode=0o770, exist_ok=True)
         disk = shutil.disk_usage(spool_dir).free
         used = sum(_staged_sizes(spool_dir, but=job))
-    if source.size + keep_free > disk:
+    if disk < keep_free:
         raise DiskFull(where=spool_dir, free_gb=disk / GB)
-    if used and used + source.size > limit:
-        raise SpoolFull(name=display(source.name), size=source.size, free=max(limit - used, 0))
+    room = min(disk - keep_free, limit - used) if used else disk - keep_free
+    if source.size > room:  # this one waits; a smaller one may fit
+        raise SpoolFull(name=display(source.name), size=source.size, free=max(room, 0))
 
 
 def _staged_sizes(spool_dir: str, *, but: int) -> Iterator[int]:

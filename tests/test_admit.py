@@ -255,6 +255,31 @@ def test_a_note_that_is_not_ours_is_not_touched(tmp_path: Path) -> None:
     assert note.read_text() == "mine"
 
 
+def test_a_note_that_somebody_changed_is_theirs(tmp_path: Path) -> None:
+    known, file = FolderOptions(), tmp_path / ".transcribe.toml"
+    file.write_text("nonsense = ")
+    options_in(tmp_path, b"x.mp3", known)
+    note = tmp_path / ".transcribe.ERROR.txt"
+    note.write_bytes(note.read_bytes() + b"\r\nMy own words.\r\n")
+    theirs = note.read_bytes()
+    file.write_text("other nonsense = ")
+    options_in(tmp_path, b"x.mp3", known)
+    assert note.read_bytes() == theirs
+    file.write_text('language = "de"')
+    options_in(tmp_path, b"x.mp3", known)
+    assert note.read_bytes() == theirs
+
+
+def test_an_old_note_of_ours_gives_way_to_a_new_one(tmp_path: Path) -> None:
+    file = tmp_path / ".transcribe.toml"
+    for text in ("langauge = 'de'", "model = 'large'"):
+        file.write_text(text)
+        options_in(tmp_path, b"x.mp3")
+    note = (tmp_path / ".transcribe.ERROR.txt").read_text()
+    assert "model: unknown" in note
+    assert "langauge" not in note
+
+
 def test_a_folder_file_that_is_a_link_counts_as_absent(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     (tmp_path / "secret.toml").write_text('language = "de"')

@@ -119,3 +119,14 @@ def test_a_format_is_written_once_however_often_it_is_asked_for() -> None:
     assert Profile.model_validate({"formats": asked}).formats == once
     assert Share.model_validate({"name": "a", "root": "/a", "formats": asked}).formats == once
     assert folder_choice("x", b'formats = ["srt", "txt", "srt"]').formats == once
+
+
+def test_a_contradiction_hides_behind_no_link(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "to_a").symlink_to(tmp_path / "a")
+    (tmp_path / "to_b").symlink_to(tmp_path / "a" / "b")
+    a, b = (f"[[share]]\nname='{name}'\nroot='{tmp_path}/to_{name}'\n" for name in "ab")
+    told = mistakes(tmp_path, a + b)
+    assert "share b: its root lies inside the share a" in told
+    state = f"[node]\nstate_dir='{tmp_path}/a/state'\n"
+    assert "state_dir lie inside" in mistakes(tmp_path, state + a)

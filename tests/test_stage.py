@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,6 +214,15 @@ def test_the_spool_takes_no_more_than_its_share_but_always_one(root: Path, spool
 def test_a_disk_that_must_stay_free_is_not_filled(root: Path, spool: str) -> None:
     with pytest.raises(DiskFull):
         run(root, drop(root, "a.wav"), spool, keep_free_bytes=10**18)
+
+
+def test_a_file_larger_than_the_disk_waits_alone(root: Path, spool: str) -> None:
+    big = root / "big.wav"
+    big.touch()
+    os.truncate(big, shutil.disk_usage(root).free + 10**9)  # a hole: it costs its owner nothing
+    with pytest.raises(SpoolFull):
+        run(root, source_of(root, "big.wav"), spool)
+    run(root, drop(root, "small.wav"), spool, job=2)
 
 
 @pytest.mark.parametrize(

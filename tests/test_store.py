@@ -13,7 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import EngineLost, Fenced, LedgerBusy, ModelMissing, ShareReadOnly, WorkerDied
+from appliance.errors import (
+    DiskFull,
+    EngineLost,
+    Fenced,
+    LedgerBusy,
+    ModelMissing,
+    ShareReadOnly,
+    SpoolFull,
+    WorkerDied,
+)
 from appliance.nouns import Notice, Options, Source
 from appliance.states import State, Verdict, after
 from appliance.store import events, gates, jobs, overdue, schema
@@ -136,6 +145,13 @@ def test_a_closed_gate_holds_back_the_jobs_it_concerns(ledger: Ledger) -> None:
     assert overdue.behind_open_gates(ledger) == []
     gates.open_again(ledger, "share:inbox")
     assert [job.id for job in overdue.behind_open_gates(ledger)] == [held.id]
+
+
+def test_what_does_not_fit_into_the_spool_waits_alone(ledger: Ledger) -> None:
+    gates.close(ledger, SpoolFull(name="big.wav", size=10**12, free=0))
+    assert gates.before(ledger, share="inbox", model="small") is None
+    gates.close(ledger, DiskFull(where="/", free_gb=0.0))
+    assert gates.before(ledger, share="inbox", model="small") == "disk"
 
 
 def test_an_error_that_waits_costs_no_budget_and_names_its_gate(ledger: Ledger) -> None:

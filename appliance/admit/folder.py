@@ -10,6 +10,7 @@ Not here: which keys there are (settings.FolderChoice), the ignore rules (admit.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 from collections import OrderedDict
@@ -25,7 +26,9 @@ NAME: Final = b".transcribe.toml"
 NOTE: Final = b".transcribe.ERROR.txt"
 LIMIT: Final = 8 * 1024  # bytes; the time to read one grows with the square of its size
 _REMEMBERED: Final = 1_000  # folders
-_FIRST_LINE: Final = b"The appliance cannot use the file .transcribe.toml in this folder."
+_FIRST_LINE: Final = "The appliance cannot use the file .transcribe.toml in this folder."
+_MARK: Final = b"\r\nNote of the appliance, number "
+_NOTE_LIMIT: Final = 256 * 1024  # bytes; more than any list of mistakes takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +113,16 @@ def _folders_above(path: bytes) -> list[bytes]:
 
 def complain(root_fd: int, folder: bytes, mistake: SettingsInvalid) -> None:
     """Say beside a bad file what is wrong with it. A folder we cannot write to stays as it is."""
-    text = _FIRST_LINE.decode() + (
+    text = _FIRST_LINE + (
         f"\n\n{mistake.detail.get('mistakes', '')}\n\n"
         "Until it is corrected, the options of the folder above hold here.\n"
         "It may set: language, task, formats, vocabulary. For example:\n\n"
         '  language = "de"\n  formats = ["txt", "srt"]\n  vocabulary = ["Frau Nowak"]\n\n'
-        "This note goes away by itself.\n"
+        "This note goes away by itself, unless you change it: then it is yours.\n"
     )
     with contextlib.suppress(OSError):
         if _is_ours(root_fd, folder):
-            _put(root_fd, folder, text.replace("\n", "\r\n").encode())
+            _put(root_fd, folder, _sealed(text.replace("\n", "\r\n").encode()))
 
 
 def withdraw(root_fd: int, folder: bytes) -> None:
@@ -130,13 +133,24 @@ def withdraw(root_fd: int, folder: bytes) -> None:
 
 
 def _is_ours(root_fd: int, folder: bytes) -> bool:
-    """Tell whether the note's name is free, or taken by a note of ours."""
+    """Tell whether the note's name is free, or taken by a note of ours that nobody changed."""
     try:
         fd = beneath.open_at(root_fd, os.path.join(folder, NOTE))
     except FileNotFoundError:
         return True
-    with os.fdopen(fd, "rb") as stream:
-        return stream.read(len(_FIRST_LINE)) == _FIRST_LINE
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return False
+        note = os.read(fd, _NOTE_LIMIT)
+    finally:
+        os.close(fd)
+    text, mark, _seal = note.rpartition(_MARK)
+    return bool(mark) and note == _sealed(text)
+
+
+def _sealed(text: bytes) -> bytes:
+    """The text of a note with its checksum below: what we know our own by."""
+    return text + _MARK + hashlib.sha256(text).hexdigest()[:16].encode() + b"\r\n"
 
 
 def _put(root_fd: int, folder: bytes, content: bytes) -> None:

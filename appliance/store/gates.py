@@ -55,8 +55,11 @@ def named(ledger: Ledger, name: str) -> Gate | None:
 
 
 def before(ledger: Ledger, *, share: str, model: str) -> str | None:
-    """The closed gate that a job of this share and model would run into, if there is one."""
-    names = ["disk", "spool", "engine", f"share:{share}", f"model:{model}"]
+    """The closed gate that a job of this share and model would run into, if there is one.
+
+    Not the spool's: what does not fit keeps out nobody who may.
+    """
+    names = ["disk", "engine", f"share:{share}", f"model:{model}"]
     marks = ", ".join("?" * len(names))
     row = ledger.row(f"SELECT name FROM gate WHERE name IN ({marks})", names)
     return None if row is None else str(row["name"])
