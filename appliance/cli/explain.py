@@ -24,6 +24,7 @@ def explain_(of: Site, path: str) -> None:
     with of.ledger() as ledger:
         for sentence in explain(ledger, of.settings(), path):
             say(sentence)
+    of.tell_if_stopped()
 
 
 @click.command()

@@ -71,6 +71,7 @@ def list_(of: Site, states: tuple[str, ...], limit: int) -> None:
             [row_of(job, board) for job in found],
             ("id", "state", "progress", "share", "recording", "sentence"),
         )
+    of.tell_if_stopped()
 
 
 @jobs.command()
@@ -107,6 +108,7 @@ def follow(of: Site, number: int) -> None:
         run_dir = of.settings().run_dir
         _get(ledger, number)
         told = ""
+        of.tell_if_stopped()
         with moving(lambda: bar(daemon.progress_board(run_dir).get(number, {}))):
             while (job := _get(ledger, number)).state not in ENDED:
                 if job.state != told:
@@ -132,6 +134,7 @@ def retry(of: Site, numbers: tuple[int, ...]) -> None:
         return queued
 
     _each(of, numbers, again)
+    of.tell_if_stopped()
 
 
 @jobs.command()

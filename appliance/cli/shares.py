@@ -42,6 +42,7 @@ def list_(of: Site) -> None:
                 }
             )
         of.table(rows, ("name", "root", "adopted", "state", "found by", "old files", "why"))
+    of.tell_if_stopped()
 
 
 @share.command("adopt")
