@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from appliance import daemon
+from appliance.cli.columns import cut, length, width
 from appliance.cli.models import distance
 from appliance.cli.site import STOPPED
 from appliance.errors import SourceUnreadable
@@ -128,13 +129,17 @@ def test_jobs_are_listed_shown_retried_and_cancelled(place: Place) -> None:
     assert "is not a recording we can open" in place.run("jobs", "list")
     (row,) = place.read("jobs", "list")
     assert (row["state"], row["code"]) == ("failed", "source.unreadable")
+    assert all(len(line) <= 80 for line in place.run("jobs", "list").splitlines())
+    assert place.read("jobs", "show", number)["events"][-1]["became"] == "failed"
     shown = place.run("jobs", "show", number)
     assert "running -> failed source.unreadable" in shown
     assert "\n<b>" not in shown.replace("recording: <b>", "")
     assert f"{number}: queued\n" in place.run("jobs", "retry", number)
     assert place.run("jobs", "cancel", number) == f"{number}: cancelled\n"
     place.run("jobs", "follow", number, expect=1)
-    assert "cannot become" in place.run("jobs", "cancel", number, expect=1)
+    assert "is already cancelled; there is nothing to cancel" in place.run(
+        "jobs", "cancel", number, expect=1
+    )
     assert "no job 99" in place.run("jobs", "show", "99", expect=1)
 
 
@@ -192,3 +197,10 @@ def test_the_doctor_names_every_wall_around_the_decoder(place: Place) -> None:
 )
 def test_words_are_counted_as_the_field_counts_them(truth: str, heard: str, wrong: int) -> None:
     assert distance(truth.split(), heard.split()) == wrong
+
+
+def test_a_long_name_loses_its_middle_and_wide_letters_count_twice() -> None:
+    assert cut("a-very-long-recording.mp4", 13) == "a-very…ng.mp4"
+    assert width("会議") == 4
+    assert length(3725.2) == "1:02:05"
+    assert length(9.6) == "0:10"

@@ -49,6 +49,10 @@ class Site:
         if not checks.running(site.state_dir, site.run_dir):
             click.echo(STOPPED, err=True)
 
+    def one(self, facts: Mapping[str, object]) -> None:
+        """Print one thing as JSON."""
+        click.echo(json.dumps(facts, ensure_ascii=False, indent=2, default=str))
+
     def table(self, rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
         """Print rows: JSON for scripts, columns for people."""
         if self.as_json:
