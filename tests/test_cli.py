@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -204,3 +205,20 @@ def test_a_long_name_loses_its_middle_and_wide_letters_count_twice() -> None:
     assert width("会議") == 4
     assert length(3725.2) == "1:02:05"
     assert length(9.6) == "0:10"
+
+
+def test_a_taken_port_is_told_before_anything_starts(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        (place.folder / "appliance.toml").write_text(f"[web]\nlisten = '127.0.0.1:{port}'\n")
+        told = place.run("up", expect=75)
+    assert told == f"port {port} is taken by another program: choose another [web] listen\n"
+
+
+def test_the_demo_speaks_plainly_and_knows_what_it_has_done(place: Place) -> None:
+    first = place.run("demo", "--once")
+    assert "ask it anything" in first
+    assert "page:" not in first
+    assert first.count("self-test model") == 1
+    assert "already done" not in first
+    assert "already done" in place.run("demo", "--once")
