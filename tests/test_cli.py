@@ -148,10 +148,12 @@ def test_a_share_is_added_tested_and_adopted(place: Place) -> None:
     (place.folder / "talks").mkdir()
     place.run("share", "add", "talks", "talks")
     assert "online" in place.run("share", "test", "talks")
-    place.run("share", "adopt", "talks", "--existing", "process")
+    told = place.run("share", "adopt", "talks", "--existing", "process")
+    assert "already there will be transcribed" in told
     (row,) = place.read("share", "list")
     assert (row["name"], row["adopted"]) == ("talks", "yes")
     assert (place.folder / "talks" / ".transcribe-id").exists()
+    assert "no folder" in place.run("share", "add", "later", "nowhere")
     assert "is there already" in place.run("share", "add", "talks", "talks", expect=1)
 
 
@@ -175,7 +177,10 @@ def test_files_are_transcribed_now_beside_themselves_or_elsewhere(place: Place) 
 
 def test_a_file_that_cannot_be_transcribed_is_exit_1_and_a_sentence(place: Place) -> None:
     (place.folder / "talk.mp3").write_bytes(b"words only" * 99)
-    assert "is not a recording" in place.run("transcribe", "talk.mp3", expect=1)
+    told = place.run("transcribe", "talk.mp3", expect=1)
+    assert told.startswith("talk.mp3: failed\n")
+    assert "is not a recording" in told
+    assert not list(place.folder.glob("*.ERROR.txt"))
     place.run("transcribe", "nowhere.wav", expect=2)
 
 

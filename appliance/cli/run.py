@@ -75,7 +75,7 @@ def up(of: Site) -> None:
 @click.command()
 @click.option("--once", is_flag=True, help="End when the samples are done.")
 def demo(*, once: bool) -> None:
-    """Watch ./inbox, drop the bundled samples into it, show what comes back."""
+    """Watch ./inbox, drop samples in, show what comes back."""
     file = _demo_settings()
     settings = load(file)
     schema.prepare(settings.state_dir)
@@ -273,7 +273,13 @@ def _follow_all(ledger: Ledger, settings: Settings, stopped: threading.Event) ->
 @click.option("--language", help="ISO 639-1; without it we listen and find out.")
 @click.option("--model", help="Another model than the default profile's.")
 @click.option("--out", type=click.Path(file_okay=False), help="Put the transcripts into DIR.")
-@click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS))
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(FORMATS),
+    help="May be repeated; without it, all the profile names.",
+)
 @site
 def transcribe(
     of: Site,
@@ -283,7 +289,10 @@ def transcribe(
     out: str | None,
     formats: tuple[str, ...],
 ) -> None:
-    """Transcribe FILES now; the transcripts lie beside them, or in DIR."""
+    """Transcribe FILES now, without a share.
+
+    The transcripts lie beside them, or in DIR.
+    """
     settings = of.settings()
     options = settings.options_for(ShareSettings(name="files", root="/"))
     chosen = {"language": language, "model": model, "formats": formats or None}
@@ -307,9 +316,12 @@ def _row(done: Done) -> dict[str, object]:
     error = errors.named(done.job.code, done.job.detail) if done.job.code else None
     return {
         "recording": display(done.job.source.name),
-        "state": str(done.job.state),
+        "state": "done" if done.job.state is State.DONE else "failed",
         "files": list(done.files),
         "warnings": [notice.code for notice in done.job.warnings],
+        "warning_sentences": [
+            errors.WARNINGS[notice.code].sentence(notice.detail) for notice in done.job.warnings
+        ],
         "sentence": error.sentence if error else None,
         "next_step": error.next_step if error else None,
     }
@@ -320,8 +332,8 @@ def _tell(row: dict[str, object]) -> None:
     for line in (row["sentence"], row["next_step"], *cast("list[str]", row["files"])):
         if line:
             say(f"  {line}")
-    for code in cast("list[str]", row["warnings"]):
-        click.echo(f"  {code}: {errors.WARNINGS[code].message}")
+    for sentence in cast("list[str]", row["warning_sentences"]):
+        say(f"  {sentence}")
 
 
 VERBS: Final = (up, demo, transcribe)
