@@ -227,3 +227,12 @@ def test_the_demo_speaks_plainly_and_knows_what_it_has_done(place: Place) -> Non
     assert first.count("self-test model") == 1
     assert "already done" not in first
     assert "already done" in place.run("demo", "--once")
+
+
+def test_json_may_stand_after_the_verb_and_tells_errors_too(place: Place) -> None:
+    told = json.loads(place.run("jobs", "list", "--json", expect=69))
+    assert told.keys() == {"code", "message", "next_step"}
+    number = place.failed_job()
+    assert place.read("explain", "talk.mp3").keys() == {"path", "sentences"}
+    assert place.read("jobs", "retry", str(number)) == [{"id": number, "state": "queued"}]
+    assert place.read("settings", "check")["ok"] is True

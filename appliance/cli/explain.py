@@ -22,7 +22,11 @@ _MARKS: Final = {Level.OK: ("ok", "green"), Level.WARN: ("!!", "yellow"), Level.
 def explain_(of: Site, path: str) -> None:
     """Say what became of a file, or what it waits for."""
     with of.ledger() as ledger:
-        for sentence in explain(ledger, of.settings(), path):
+        sentences = explain(ledger, of.settings(), path)
+    if of.as_json:
+        of.one({"path": path, "sentences": sentences})
+    else:
+        for sentence in sentences:
             say(sentence)
     of.tell_if_stopped()
 

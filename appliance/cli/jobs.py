@@ -220,6 +220,7 @@ def cancel(of: Site, numbers: tuple[int, ...]) -> None:
 
 def _each(of: Site, numbers: tuple[int, ...], act: Callable[[Ledger, Job, str], Job]) -> None:
     who = f"cli:{os.environ.get('SUDO_USER') or os.environ.get('USER') or os.getuid()}"
+    moves: list[dict[str, object]] = []
     with of.ledger() as ledger:
         for number in numbers:
             job = _get(ledger, number)
@@ -227,7 +228,11 @@ def _each(of: Site, numbers: tuple[int, ...], act: Callable[[Ledger, Job, str], 
                 moved = act(ledger, job, who)
             except ValueError as error:  # not a step of the table of states
                 raise click.ClickException(str(error)) from error
-            click.echo(f"{number}: {moved.state}")
+            moves.append({"id": number, "state": str(moved.state)})
+            if not of.as_json:
+                click.echo(f"{number}: {moved.state}")
+    if of.as_json:
+        of.table(moves, ())
 
 
 def _get(ledger: Ledger, number: int) -> Job:
