@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from appliance import daemon
+from appliance.cli.columns import cut, length, width
 from appliance.cli.models import distance
+from appliance.cli.site import STOPPED
 from appliance.errors import SourceUnreadable
+from appliance.health import checks
 from appliance.nouns import Options, Source
 from appliance.states import State, Verdict
 from appliance.store import jobs, schema
@@ -41,6 +47,18 @@ class Place:
         assert ran.returncode == expect, told
         assert "Traceback" not in told
         return told
+
+    def read(self, *words: str, expect: int = 0) -> Any:
+        """Run the command with --json; what it says on stdout."""
+        ran = subprocess.run(
+            [sys.executable, "-m", "appliance", "--json", *words],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == expect, ran.stdout + ran.stderr
+        return json.loads(ran.stdout)
 
     def failed_job(self) -> int:
         """A ledger with one failed job in it."""
@@ -80,6 +98,28 @@ def test_mistakes_in_the_settings_end_every_verb_with_78(place: Place) -> None:
         assert "did you mean warn_below_gb?" in place.run(*words, expect=78)
 
 
+def test_a_box_that_does_not_run_is_told_and_one_that_runs_is_not(place: Place) -> None:
+    number = str(place.failed_job())
+    (place.folder / "talks").mkdir()
+    place.run("share", "add", "talks", "talks")
+    verbs = (["jobs", "list"], ["jobs", "retry", number], ["share", "list"], ["explain", "talks/a"])
+    for words in verbs:
+        assert STOPPED in place.run(*words)
+    found = {row["code"]: row["level"] for row in place.read("check", expect=1)}
+    assert found["worker"] == found["watch"] == found["engine"] == "FAIL"
+    place.run("jobs", "cancel", number)
+    with daemon.only_one(str(place.folder / ".appliance"), "worker"):
+        assert checks.held(str(place.folder / ".appliance"), "worker")
+        for words in verbs:
+            assert STOPPED not in place.run(*words)
+    assert not checks.held(str(place.folder / ".appliance"), "worker")
+
+
+def test_cleaning_up_leaves_the_recordings_of_people_alone() -> None:
+    rule = Path(SAMPLES, "..", "..", "..", "Makefile").read_text(encoding="utf-8")
+    assert "inbox" not in rule.partition("\nclean:")[2].partition("\n")[2]
+
+
 def test_a_wrong_word_is_usage(place: Place) -> None:
     place.run("jobs", "list", "--state", "broken", expect=2)
     place.run("nothing", expect=2)
@@ -88,15 +128,19 @@ def test_a_wrong_word_is_usage(place: Place) -> None:
 def test_jobs_are_listed_shown_retried_and_cancelled(place: Place) -> None:
     number = str(place.failed_job())
     assert "is not a recording we can open" in place.run("jobs", "list")
-    (row,) = json.loads(place.run("--json", "jobs", "list"))
+    (row,) = place.read("jobs", "list")
     assert (row["state"], row["code"]) == ("failed", "source.unreadable")
+    assert all(len(line) <= 80 for line in place.run("jobs", "list").splitlines())
+    assert place.read("jobs", "show", number)["events"][-1]["became"] == "failed"
     shown = place.run("jobs", "show", number)
     assert "running -> failed source.unreadable" in shown
     assert "\n<b>" not in shown.replace("recording: <b>", "")
-    assert place.run("jobs", "retry", number) == f"{number}: queued\n"
+    assert f"{number}: queued\n" in place.run("jobs", "retry", number)
     assert place.run("jobs", "cancel", number) == f"{number}: cancelled\n"
     place.run("jobs", "follow", number, expect=1)
-    assert "cannot become" in place.run("jobs", "cancel", number, expect=1)
+    assert "is already cancelled; there is nothing to cancel" in place.run(
+        "jobs", "cancel", number, expect=1
+    )
     assert "no job 99" in place.run("jobs", "show", "99", expect=1)
 
 
@@ -104,10 +148,12 @@ def test_a_share_is_added_tested_and_adopted(place: Place) -> None:
     (place.folder / "talks").mkdir()
     place.run("share", "add", "talks", "talks")
     assert "online" in place.run("share", "test", "talks")
-    place.run("share", "adopt", "talks", "--existing", "process")
-    (row,) = json.loads(place.run("--json", "share", "list"))
+    told = place.run("share", "adopt", "talks", "--existing", "process")
+    assert "already there will be transcribed" in told
+    (row,) = place.read("share", "list")
     assert (row["name"], row["adopted"]) == ("talks", "yes")
     assert (place.folder / "talks" / ".transcribe-id").exists()
+    assert "no folder" in place.run("share", "add", "later", "nowhere")
     assert "is there already" in place.run("share", "add", "talks", "talks", expect=1)
 
 
@@ -119,7 +165,7 @@ def test_a_share_that_contradicts_the_settings_is_not_added(place: Place) -> Non
 
 def test_files_are_transcribed_now_beside_themselves_or_elsewhere(place: Place) -> None:
     shutil.copy(ENGLISH, place.folder / "talk.wav")
-    (rows,) = json.loads(place.run("--json", "transcribe", "talk.wav", "--format", "txt"))
+    (rows,) = place.read("transcribe", "talk.wav", "--format", "txt")
     assert (rows["state"], rows["files"]) == ("done", [str(place.folder / "talk.txt")])
     place.run("transcribe", "talk.wav", "--out", "texts", "--language", "en")
     assert sorted(os.listdir(place.folder / "texts")) == sorted(f"talk.{n}" for n in FORMATS)
@@ -131,7 +177,10 @@ def test_files_are_transcribed_now_beside_themselves_or_elsewhere(place: Place) 
 
 def test_a_file_that_cannot_be_transcribed_is_exit_1_and_a_sentence(place: Place) -> None:
     (place.folder / "talk.mp3").write_bytes(b"words only" * 99)
-    assert "is not a recording" in place.run("transcribe", "talk.mp3", expect=1)
+    told = place.run("transcribe", "talk.mp3", expect=1)
+    assert told.startswith("talk.mp3: failed\n")
+    assert "is not a recording" in told
+    assert not list(place.folder.glob("*.ERROR.txt"))
     place.run("transcribe", "nowhere.wav", expect=2)
 
 
@@ -146,7 +195,7 @@ def test_a_model_that_is_not_there_is_told_with_the_way_to_it(place: Place) -> N
 
 
 def test_the_doctor_names_every_wall_around_the_decoder(place: Place) -> None:
-    told = json.loads(place.run("--json", "doctor", expect=1))  # no engine runs here
+    told = place.read("doctor", expect=1)  # no engine runs here
     walls = {row["text"] for row in told if row["code"] == "decoder"}
     assert len(walls) == 6
     assert {row["code"] for row in told} >= {"sqlite", "ffmpeg", "disk", "engine", "model"}
@@ -158,3 +207,36 @@ def test_the_doctor_names_every_wall_around_the_decoder(place: Place) -> None:
 )
 def test_words_are_counted_as_the_field_counts_them(truth: str, heard: str, wrong: int) -> None:
     assert distance(truth.split(), heard.split()) == wrong
+
+
+def test_a_long_name_loses_its_middle_and_wide_letters_count_twice() -> None:
+    assert cut("a-very-long-recording.mp4", 13) == "a-very…ng.mp4"
+    assert width("会議") == 4
+    assert length(3725.2) == "1:02:05"
+    assert length(9.6) == "0:10"
+
+
+def test_a_taken_port_is_told_before_anything_starts(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        (place.folder / "appliance.toml").write_text(f"[web]\nlisten = '127.0.0.1:{port}'\n")
+        told = place.run("up", expect=75)
+    assert told == f"port {port} is taken by another program: choose another [web] listen\n"
+
+
+def test_the_demo_speaks_plainly_and_knows_what_it_has_done(place: Place) -> None:
+    first = place.run("demo", "--once")
+    assert "ask it anything" in first
+    assert "page:" not in first
+    assert first.count("self-test model") == 1
+    assert "already done" not in first
+    assert "already done" in place.run("demo", "--once")
+
+
+def test_json_may_stand_after_the_verb_and_tells_errors_too(place: Place) -> None:
+    told = json.loads(place.run("jobs", "list", "--json", expect=69))
+    assert told.keys() == {"code", "message", "next_step"}
+    number = place.failed_job()
+    assert place.read("explain", "talk.mp3").keys() == {"path", "sentences"}
+    assert place.read("jobs", "retry", str(number)) == [{"id": number, "state": "queued"}]
+    assert place.read("settings", "check")["ok"] is True

@@ -7,6 +7,7 @@ ring the bell, print. Exit 0 ok, 1 a job failed, 2 usage, 69 not reachable, 75 t
 
 from __future__ import annotations
 
+import json
 import sys
 
 import click
@@ -43,11 +44,11 @@ for family in (run, processes, jobs, shares, settings, models, explain):
 
 def main() -> None:
     """Run the command; every error of a command ends here."""
+    words = _json_first(sys.argv[1:])
     try:
-        cli()
+        cli(args=words)
     except ApplianceError as error:
-        _tell(f"{error.code}: {error.sentence}")
-        _tell(error.next_step)
+        _tell_error(error, as_json="--json" in words)
         sys.exit(_exit_code(error))
     except OSError as error:
         click.echo(f"{error.filename or 'the system'}: {error.strerror or error}", err=True)
@@ -58,6 +59,24 @@ def main() -> None:
         click.echo(f"bug: something went wrong inside the appliance ({bug!r}).", err=True)
         click.echo("Run it again with --verbose and tell us what it says.", err=True)
         sys.exit(1)
+
+
+def _json_first(words: list[str]) -> list[str]:
+    """Let `--json` stand after the verb as well; behind `--` it is somebody's file."""
+    end = words.index("--") if "--" in words else len(words)
+    options, files = words[:end], words[end:]
+    if "--json" not in options:
+        return words
+    return ["--json", *(word for word in options if word != "--json"), *files]
+
+
+def _tell_error(error: ApplianceError, *, as_json: bool) -> None:
+    if as_json:
+        facts = {"code": error.code, "message": error.sentence, "next_step": error.next_step}
+        click.echo(json.dumps(facts, ensure_ascii=False), err=True)
+    else:
+        _tell(f"{error.code}: {error.sentence}")
+        _tell(error.next_step)
 
 
 def _tell(text: str) -> None:

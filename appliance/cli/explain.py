@@ -20,16 +20,21 @@ _MARKS: Final = {Level.OK: ("ok", "green"), Level.WARN: ("!!", "yellow"), Level.
 @click.argument("path", type=click.Path())
 @site
 def explain_(of: Site, path: str) -> None:
-    """Say what became of the file PATH, or what it waits for."""
+    """Say what became of a file, or what it waits for."""
     with of.ledger() as ledger:
-        for sentence in explain(ledger, of.settings(), path):
+        sentences = explain(ledger, of.settings(), path)
+    if of.as_json:
+        of.one({"path": path, "sentences": sentences})
+    else:
+        for sentence in sentences:
             say(sentence)
+    of.tell_if_stopped()
 
 
 @click.command()
 @site
 def check(of: Site) -> None:
-    """Look after the health of the box; exit 1 when something is wrong."""
+    """Say how the box is; exit 1 when something is wrong."""
     with of.ledger(make=True) as ledger:
         _tell(of, checks.ask_all(ledger, of.settings()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,11 +12,12 @@ import click
 
 from appliance import daemon, errors
 from appliance.bell import Bell
+from appliance.cli.columns import columns, cut, length, padded, when
 from appliance.cli.progress import bar, moving
-from appliance.cli.site import Site, say, site
-from appliance.nouns import display
+from appliance.cli.site import Site, plain, say, site
+from appliance.nouns import Notice, display
 from appliance.states import ENDED, State
-from appliance.store import events, exports
+from appliance.store import attempts, events, exports, transcripts
 from appliance.store import jobs as store
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
@@ -27,7 +28,7 @@ def jobs() -> None:
     """Look at jobs and move them."""
 
 
-def row_of(job: Job, board: dict[int, dict[str, Any]]) -> dict[str, object]:
+def row_of(job: Job, board: dict[int, dict[str, Any]]) -> dict[str, Any]:
     """A job as people and scripts see it."""
     facts = board.get(job.id, {})
     error = errors.named(job.code, job.detail) if job.code else None
@@ -35,7 +36,7 @@ def row_of(job: Job, board: dict[int, dict[str, Any]]) -> dict[str, object]:
         "id": job.id,
         "state": job.state,
         "stage": facts.get("stage") if job.state is State.RUNNING else None,
-        "progress": _percent(facts) if job.state is State.RUNNING else None,
+        "progress": _progress(facts) if job.state is State.RUNNING else None,
         "share": job.source.share,
         "recording": display(job.source.path),
         "seconds": job.duration,
@@ -49,13 +50,43 @@ def row_of(job: Job, board: dict[int, dict[str, Any]]) -> dict[str, object]:
     }
 
 
-def _percent(facts: dict[str, Any]) -> str | None:
+def _more(ledger: Ledger, job: Job) -> dict[str, Any]:
+    """What `show` knows beyond a row of the list."""
+    tried = list(attempts.of_job(ledger, job.id))
+    last = tried[-1] if tried else None
+    spoken = transcripts.get(ledger, job, job.options.tasks[0])
+    return {
+        "profile": job.options.profile,
+        "model": job.options.model,
+        "language": spoken.language if spoken else job.options.language,
+        "processing_seconds": (last.ended_ms - last.began_ms) / 1000
+        if last and last.ended_ms
+        else None,
+        "warning_sentences": [_caution(one) for one in job.warnings],
+        "exports": [display(one.path) for one in exports.of_job(ledger, job.id)],
+        "events": [
+            {"at": _time(e.at_ms), "was": e.was, "became": e.became, "code": e.code, "who": e.who}
+            for e in events.of_job(ledger, job.id)
+        ],
+    }
+
+
+def _caution(notice: Notice) -> str:
+    caution = errors.WARNINGS.get(notice.code)
+    return caution.sentence(notice.detail) if caution else notice.code
+
+
+def _progress(facts: dict[str, Any]) -> float | None:
     done, total = facts.get("done"), facts.get("total")
-    return f"{min(100, 100 * done / total):.0f} %" if done is not None and total else None
+    return round(min(1.0, done / total), 3) if done is not None and total else None
 
 
 def _time(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
+
+
+def _local(at: str) -> str:
+    return f"{datetime.fromisoformat(at).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 @jobs.command("list")
@@ -67,10 +98,37 @@ def list_(of: Site, states: tuple[str, ...], limit: int) -> None:
     with of.ledger() as ledger:
         board = daemon.progress_board(of.settings().run_dir)
         found = store.listing(ledger, [State(state) for state in states], limit=limit)
-        of.table(
-            [row_of(job, board) for job in found],
-            ("id", "state", "progress", "share", "recording", "sentence"),
-        )
+    if of.as_json:
+        of.table([row_of(job, board) for job in found], ())
+    else:
+        _print(found, board)
+    of.tell_if_stopped()
+
+
+def _print(found: Sequence[Job], board: dict[int, dict[str, Any]]) -> None:
+    """Every job on a line as wide as the terminal, its trouble on a line below."""
+    cells = [
+        (str(job.id), when(job.updated_ms), _state(job, board), length(job.duration))
+        for job in found
+    ]
+    heads = ("id", "when", "state", "length")
+    wide = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    room = columns() - sum(wide) - 2 * len(wide)
+    if not found:
+        click.echo("no jobs")
+        return
+    for texts, job in zip((heads, *cells), (None, *found), strict=True):
+        name = plain(display(job.source.path)) if job else "recording"
+        line = "  ".join(padded(text, to) for text, to in zip(texts, wide, strict=True))
+        click.echo(f"{line}  {cut(name, room)}")
+        if job and job.code:
+            trouble = f"    {plain(errors.named(job.code, job.detail).sentence)}"
+            click.echo(click.wrap_text(trouble, columns(), "    ", "    "))
+
+
+def _state(job: Job, board: dict[int, dict[str, Any]]) -> str:
+    done = _progress(board.get(job.id, {})) if job.state is State.RUNNING else None
+    return str(job.state) if done is None else f"{job.state} {100 * done:.0f} %"
 
 
 @jobs.command()
@@ -80,22 +138,29 @@ def show(of: Site, number: int) -> None:
     """Everything about one job."""
     with of.ledger() as ledger:
         job = _get(ledger, number)
-        row = row_of(job, daemon.progress_board(of.settings().run_dir))
-        row["exports"] = [display(one.path) for one in exports.of_job(ledger, job.id)]
-        row["events"] = [
-            f"{_time(e.at_ms)} {e.was or '-'} -> {e.became} {e.code or ''}".rstrip()
-            for e in events.of_job(ledger, job.id)
-        ]
+        settings = of.settings()
+        row = {**row_of(job, daemon.progress_board(settings.run_dir)), **_more(ledger, job)}
+        share = settings.share_named(job.source.share)
+        row["path"] = os.path.join(share.root, str(row["recording"])) if share else None
     if of.as_json:
-        of.table([row], ())
+        of.one(row)
         return
+    row["created"], row["updated"] = _local(row["created"]), _local(row["updated"])
+    row["warnings"] = row.pop("warning_sentences")
+    row["events"] = [
+        f"{_local(e['at'])} {e['was'] or '-'} -> {e['became']} {e['code'] or ''}".rstrip()
+        for e in row["events"]
+    ]
     for name, value in row.items():
-        if isinstance(value, list):
-            click.echo(f"{name}:")
-            for line in value:
-                say(f"    {line}")
-        elif value is not None:
-            say(f"{name}: {value}")
+        _field(name.replace("_", " "), value)
+
+
+def _field(name: str, value: object) -> None:
+    if isinstance(value, list):
+        lines = "".join(f"\n    {plain(str(line))}" for line in value)
+        click.echo(f"{name}:{lines}" if value else f"{name}: none")
+    elif value is not None:
+        say(f"{name}: {value}")
 
 
 @jobs.command()
@@ -107,6 +172,7 @@ def follow(of: Site, number: int) -> None:
         run_dir = of.settings().run_dir
         _get(ledger, number)
         told = ""
+        of.tell_if_stopped()
         with moving(lambda: bar(daemon.progress_board(run_dir).get(number, {}))):
             while (job := _get(ledger, number)).state not in ENDED:
                 if job.state != told:
@@ -114,7 +180,9 @@ def follow(of: Site, number: int) -> None:
                 time.sleep(0.3)
         click.echo(job.state)
         if job.code:
-            say(errors.named(job.code, job.detail).sentence)
+            error = errors.named(job.code, job.detail)
+            say(error.sentence)
+            say(error.next_step)
         raise SystemExit(0 if job.state is State.DONE else 1)
 
 
@@ -132,6 +200,7 @@ def retry(of: Site, numbers: tuple[int, ...]) -> None:
         return queued
 
     _each(of, numbers, again)
+    of.tell_if_stopped()
 
 
 @jobs.command()
@@ -139,11 +208,19 @@ def retry(of: Site, numbers: tuple[int, ...]) -> None:
 @site
 def cancel(of: Site, numbers: tuple[int, ...]) -> None:
     """Stop jobs: at once when they wait, at their next window when they run."""
-    _each(of, numbers, lambda ledger, job, who: store.cancel(ledger, job, who=who))
+
+    def stop(ledger: Ledger, job: Job, who: str) -> Job:
+        if job.state in ENDED:
+            sentence = f"job {job.id} is already {job.state}; there is nothing to cancel"
+            raise click.ClickException(sentence)
+        return store.cancel(ledger, job, who=who)
+
+    _each(of, numbers, stop)
 
 
 def _each(of: Site, numbers: tuple[int, ...], act: Callable[[Ledger, Job, str], Job]) -> None:
     who = f"cli:{os.environ.get('SUDO_USER') or os.environ.get('USER') or os.getuid()}"
+    moves: list[dict[str, object]] = []
     with of.ledger() as ledger:
         for number in numbers:
             job = _get(ledger, number)
@@ -151,7 +228,11 @@ def _each(of: Site, numbers: tuple[int, ...], act: Callable[[Ledger, Job, str], 
                 moved = act(ledger, job, who)
             except ValueError as error:  # not a step of the table of states
                 raise click.ClickException(str(error)) from error
-            click.echo(f"{number}: {moved.state}")
+            moves.append({"id": number, "state": str(moved.state)})
+            if not of.as_json:
+                click.echo(f"{number}: {moved.state}")
+    if of.as_json:
+        of.table(moves, ())
 
 
 def _get(ledger: Ledger, number: int) -> Job:

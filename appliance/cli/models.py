@@ -162,7 +162,10 @@ def samples() -> list[dict[str, Any]]:
 @click.command()
 @site
 def selftest(of: Site) -> None:
-    """Transcribe the bundled samples and compare the words; exit 1 when they differ too much."""
+    """Transcribe the samples and compare the words.
+
+    Exit 1 when too many of them differ.
+    """
     site_settings = of.settings()
     options = site_settings.options_for(
         site_settings.share[0] if site_settings.share else Share(name="none", root="/")

@@ -59,13 +59,14 @@ def web(of: Site) -> None:
 @click.command()
 @site
 def reconcile(of: Site) -> None:
-    """Look after jobs nobody looks after: dead owners, due retries, lost bells. Once."""
+    """Take up jobs that were left lying, once."""
     settings = of.settings()
     schema.prepare(settings.state_dir)
     bell = Bell(settings.state_dir)
     with Ledger(settings.state_dir) as ledger:
         recover.reconcile(ledger, settings, ring=bell.ring, pending=bell.unanswered())
     bell.close()
+    click.echo("looked after every job once")
 
 
 VERBS: Final = (watch, worker, engine, web, reconcile)

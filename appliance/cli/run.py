@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import shutil
 import signal
@@ -11,8 +12,8 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Sequence
-from typing import Final, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
 
 import click
 
@@ -58,6 +59,11 @@ def up(of: Site) -> None:
     with daemon.only_one(settings.state_dir, "up") as alone:
         if not alone:
             raise errors.AlreadyRunning(where=settings.state_dir)
+        if not _is_free(settings.web.listen):
+            port = settings.web.listen.rpartition(":")[2]
+            taken = f"port {port} is taken by another program: choose another [web] listen"
+            click.echo(taken, err=True)
+            raise SystemExit(75)
         click.echo(f"the appliance runs on {settings.state_dir}; Ctrl-C stops it")
         click.echo(f"page: {_address(settings.web.listen)}")
         raise SystemExit(_run(supervise.appliance(of.file, {})))
@@ -69,7 +75,7 @@ def up(of: Site) -> None:
 @click.command()
 @click.option("--once", is_flag=True, help="End when the samples are done.")
 def demo(*, once: bool) -> None:
-    """Watch ./inbox, drop the bundled samples into it, show what comes back."""
+    """Watch ./inbox, drop samples in, show what comes back."""
     file = _demo_settings()
     settings = load(file)
     schema.prepare(settings.state_dir)
@@ -100,7 +106,9 @@ def _demo(ledger: Ledger, settings: Settings, file: str, *, once: bool) -> int:
     inbox = settings.share[0].root
     click.echo(f"inbox: {inbox}")
     listen = free_address(settings.web.listen)
-    click.echo(f"page:  {_address(listen)}")
+    if not once:
+        click.echo(f"page:  {_address(listen)}")
+    click.echo(f"ask it anything: .venv/bin/appliance --settings {file} jobs list")
     log = open(settings.state("demo.log"), "a", encoding="utf-8")  # noqa: SIM115 - for all lines
 
     def note(name: str, line: str) -> None:
@@ -109,6 +117,8 @@ def _demo(ledger: Ledger, settings: Settings, file: str, *, once: bool) -> int:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stopped.set())
+    if _all_done(ledger, inbox):
+        click.echo("already done: an earlier run has transcribed the samples")
     processes = supervise.appliance(file, {"APPLIANCE_WEB_LISTEN": listen})
     with log, supervise.Supervisor(processes, note) as running:
         names = _drop_samples(inbox)
@@ -116,28 +126,58 @@ def _demo(ledger: Ledger, settings: Settings, file: str, *, once: bool) -> int:
         if not once and not stopped.is_set():
             click.echo(f"\nDrop a recording of your own into {inbox}. Ctrl-C ends the demo.")
             _follow_all(ledger, settings, stopped)
+        if stopped.is_set():
+            click.echo("stopping; what is not finished goes on next time")
     return running.exit_code or code
 
 
 def free_address(listen: str) -> str:
     """Where the page can listen: as the settings say, or beside it when that is taken."""
+    if _is_free(listen):
+        return listen
+    click.echo(f"{listen} is taken by another program; the page moves to a free port")
+    host = listen.rpartition(":")[0]
+    with _bound(host, 0) as sock:
+        return f"{host}:{sock.getsockname()[1]}"
+
+
+def _is_free(listen: str) -> bool:
+    """Tell whether no other program listens there; what else is wrong with it, the page tells."""
     host, colon, port = listen.rpartition(":")
     if not colon:
-        return listen
+        return True
+    try:
+        _bound(host, int(port)).close()
+    except OSError as error:
+        return error.errno != errno.EADDRINUSE
+    return True
+
+
+def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((host.strip("[]"), int(port)))
-        except OSError:
-            click.echo(f"{listen} is taken by another program; the page moves to a free port")
-            sock.bind((host.strip("[]"), 0))
-            return f"{host}:{sock.getsockname()[1]}"
-    return listen
+        sock.bind((host.strip("[]"), port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _address(listen: str) -> str:
     return f"unix:{listen}" if listen.startswith("/") else f"http://{listen}/"
+
+
+def _all_done(ledger: Ledger, inbox: str) -> bool:
+    """Tell whether an earlier run has done every sample, and they still lie there."""
+    for name in (str(one["file"]) for one in samples()):
+        job = next(jobs.at(ledger, "inbox", os.fsencode(name)), None)
+        if job is None or job.state is not State.DONE:
+            return False
+        if not os.path.exists(os.path.join(inbox, name)):
+            return False
+    return True
 
 
 def _drop_samples(inbox: str) -> list[str]:
@@ -179,14 +219,23 @@ def _follow(
     return 130 if stopped.is_set() else 1
 
 
-def _line(job: Job | None, facts: dict[str, object]) -> str:
+_IN_WORDS: Final[Mapping[State, str]] = {
+    State.DISCOVERED: "waiting until it is complete",
+    State.QUEUED: "waiting in the queue",
+    State.RUNNING: "being transcribed",
+}
+
+
+def _line(job: Job | None, facts: dict[str, Any]) -> str:
     if job is None:
-        return "waiting until it is complete"
+        return _IN_WORDS[State.DISCOVERED]
     if job.code:
         return f"{job.state}: {errors.named(job.code, job.detail).sentence}"
-    if job.state is State.RUNNING:
-        return f"{facts.get('stage') or job.stage}"
-    return str(job.state)
+    words = _IN_WORDS.get(job.state, str(job.state))
+    done, total = facts.get("done"), facts.get("total")
+    if job.state is State.RUNNING and done and total:
+        return f"{words} {min(100, 100 * done / total):.0f} %"
+    return words
 
 
 def _show(ledger: Ledger, settings: Settings, ended: Sequence[Job]) -> None:
@@ -195,9 +244,13 @@ def _show(ledger: Ledger, settings: Settings, ended: Sequence[Job]) -> None:
     for job in ended:
         for one in exports.of_job(ledger, job.id):
             say(f"  {os.path.join(root, display(one.path))}")
-        for notice in job.warnings:
-            caution = errors.WARNINGS[notice.code]
-            click.echo(f"    {caution.code}: {caution.sentence(notice.detail)}")
+    cautions = [
+        errors.WARNINGS[notice.code].sentence(notice.detail)
+        for job in ended
+        for notice in job.warnings
+    ]
+    for sentence in dict.fromkeys(cautions):
+        say(f"  {sentence}")
 
 
 def _follow_all(ledger: Ledger, settings: Settings, stopped: threading.Event) -> None:
@@ -220,7 +273,13 @@ def _follow_all(ledger: Ledger, settings: Settings, stopped: threading.Event) ->
 @click.option("--language", help="ISO 639-1; without it we listen and find out.")
 @click.option("--model", help="Another model than the default profile's.")
 @click.option("--out", type=click.Path(file_okay=False), help="Put the transcripts into DIR.")
-@click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS))
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(FORMATS),
+    help="May be repeated; without it, all the profile names.",
+)
 @site
 def transcribe(
     of: Site,
@@ -230,7 +289,10 @@ def transcribe(
     out: str | None,
     formats: tuple[str, ...],
 ) -> None:
-    """Transcribe FILES now; the transcripts lie beside them, or in DIR."""
+    """Transcribe FILES now, without a share.
+
+    The transcripts lie beside them, or in DIR.
+    """
     settings = of.settings()
     options = settings.options_for(ShareSettings(name="files", root="/"))
     chosen = {"language": language, "model": model, "formats": formats or None}
@@ -254,9 +316,12 @@ def _row(done: Done) -> dict[str, object]:
     error = errors.named(done.job.code, done.job.detail) if done.job.code else None
     return {
         "recording": display(done.job.source.name),
-        "state": str(done.job.state),
+        "state": "done" if done.job.state is State.DONE else "failed",
         "files": list(done.files),
         "warnings": [notice.code for notice in done.job.warnings],
+        "warning_sentences": [
+            errors.WARNINGS[notice.code].sentence(notice.detail) for notice in done.job.warnings
+        ],
         "sentence": error.sentence if error else None,
         "next_step": error.next_step if error else None,
     }
@@ -267,8 +332,8 @@ def _tell(row: dict[str, object]) -> None:
     for line in (row["sentence"], row["next_step"], *cast("list[str]", row["files"])):
         if line:
             say(f"  {line}")
-    for code in cast("list[str]", row["warnings"]):
-        click.echo(f"  {code}: {errors.WARNINGS[code].message}")
+    for sentence in cast("list[str]", row["warning_sentences"]):
+        say(f"  {sentence}")
 
 
 VERBS: Final = (up, demo, transcribe)

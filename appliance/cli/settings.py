@@ -21,7 +21,11 @@ def settings() -> None:
 def check(of: Site) -> None:
     """Say every mistake in the settings; exit 78 if there is one."""
     of.settings()
-    click.echo(f"{of.file or site_settings.default_file() or 'no file, all defaults'}: ok")
+    file = of.file or site_settings.default_file()
+    if of.as_json:
+        of.one({"file": file, "ok": True})
+    else:
+        click.echo(f"{file or 'no file, all defaults'}: ok")
 
 
 @settings.command()

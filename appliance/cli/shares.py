@@ -42,6 +42,7 @@ def list_(of: Site) -> None:
                 }
             )
         of.table(rows, ("name", "root", "adopted", "state", "found by", "old files", "why"))
+    of.tell_if_stopped()
 
 
 @share.command("adopt")
@@ -50,7 +51,7 @@ def list_(of: Site) -> None:
     "--existing",
     type=click.Choice(["ignore", "process"]),
     required=True,
-    help="What becomes of the recordings that are already there.",
+    help="The recordings already there: process them too, or ignore all but new ones.",
 )
 @site
 def adopt_(of: Site, name: str, existing: str) -> None:
@@ -59,8 +60,11 @@ def adopt_(of: Site, name: str, existing: str) -> None:
     if one is None:
         raise click.ClickException(f"no share is named {name} in the settings")
     with of.ledger(make=True) as ledger:
+        old = store.get(ledger, name).old_files
         adopt(ledger, one, existing=existing)
-    click.echo(f"{name}: adopted")
+    fate = "will be transcribed" if existing == "process" else "are left alone"
+    many = f"{old} recordings" if old else "recordings"
+    click.echo(f"{name}: adopted; the {many} already there {fate}")
 
 
 @share.command()
@@ -79,6 +83,8 @@ def add(of: Site, name: str, root: str, kind: str, profile: str) -> None:
         os.unlink(file)
         raise
     click.echo(f"written to {file}")
+    if not os.path.isdir(root):
+        click.echo(f"But there is no folder {root} yet; nothing is found until it is.", err=True)
     click.echo("It is watched from the next start on; `appliance share test` looks at it now.")
 
 

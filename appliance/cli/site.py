@@ -6,14 +6,18 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import click
 
 from appliance import settings
 from appliance.errors import NotReachable
+from appliance.health import checks
 from appliance.settings import Settings
 from appliance.store import schema
 from appliance.store.ledger import Ledger
+
+STOPPED: Final = "The appliance is not running here: start it with `appliance up`."
 
 
 class Site:
@@ -38,6 +42,16 @@ class Site:
             raise NotReachable(what="The ledger", where=site.state_dir)
         with Ledger(site.state_dir) as ledger:
             yield ledger
+
+    def tell_if_stopped(self) -> None:
+        """Say on stderr when nothing here would carry a job on."""
+        site = self.settings()
+        if not checks.running(site.state_dir, site.run_dir):
+            click.echo(STOPPED, err=True)
+
+    def one(self, facts: Mapping[str, object]) -> None:
+        """Print one thing as JSON."""
+        click.echo(json.dumps(facts, ensure_ascii=False, indent=2, default=str))
 
     def table(self, rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
         """Print rows: JSON for scripts, columns for people."""

@@ -118,7 +118,8 @@ def _line(box: Box, job: Job) -> str:
 def _site_of(settings: Settings, folder: str, roots: Sequence[str]) -> Settings:
     """The settings of the site, with a state directory and shares of our own."""
     shares = tuple(
-        Share(name=f"files-{n}", root=root, require_marker=False) for n, root in enumerate(roots)
+        Share(name=f"files-{n}", root=root, require_marker=False, error_files=False)
+        for n, root in enumerate(roots)
     )
     engine = settings.engine.model_copy(update={"model_dir": settings.model_dir})
     return settings.model_copy(

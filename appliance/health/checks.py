@@ -9,6 +9,7 @@ Not here: whether the box can take work this second (ready), opening gates (gate
 from __future__ import annotations
 
 import enum
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,6 +42,29 @@ class Finding:
     remedy: str = ""
 
 
+def held(folder: str, name: str) -> bool:
+    """Tell whether a process holds `<folder>/<name>.lock`, without ever touching the lock.
+
+    The kernel's own list is read: taking the lock to ask could turn away a process that
+    starts this very moment.
+    """
+    try:
+        inode = os.stat(os.path.join(folder, f"{name}.lock")).st_ino
+        with open("/proc/locks", encoding="ascii") as stream:
+            rows = [line.split() for line in stream]
+    except OSError:
+        return False
+    # "1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> 0 EOF"; some file systems show
+    # another device than stat does, so the inode decides.
+    return any(row[1] == "FLOCK" and row[5].rpartition(":")[2] == str(inode) for row in rows)
+
+
+def running(state_dir: str, run_dir: str) -> frozenset[str]:
+    """Which of up, worker and watch live on this state directory."""
+    locks = {"up": state_dir, "worker": state_dir, "watch": run_dir}
+    return frozenset(name for name, folder in locks.items() if held(folder, name))
+
+
 def disk(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
     """Is there room for the next job?"""
     free = shutil.disk_usage(settings.state_dir).free / GB
@@ -55,7 +79,14 @@ def disk(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
 
 
 def processes(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
-    """Do the ledger and the engine answer?"""
+    """Do worker and watch live, do the ledger and the engine answer?"""
+    lives = running(settings.state_dir, settings.run_dir)
+    for name in ("worker", "watch"):
+        if name in lives:
+            yield Finding(name, Level.OK, f"the {name} runs")
+        else:
+            remedy = f"`appliance up` starts everything; on the box, the unit appliance-{name}."
+            yield Finding(name, Level.FAIL, f"the {name} is not running", remedy)
     for name, error in ready.answers(ledger, settings).items():
         if name in ("ledger", "engine"):
             if error is None:
