@@ -22,7 +22,7 @@ from appliance.cli.models import SAMPLES, samples
 from appliance.cli.shares import adopt_own
 from appliance.cli.site import Site, plain, say, site
 from appliance.cli.transcribing import Done, transcribe_files, transcribe_into
-from appliance.nouns import display
+from appliance.nouns import LANGUAGES, display
 from appliance.settings import FORMATS, Settings, load
 from appliance.settings import Share as ShareSettings
 from appliance.states import ENDED, State
@@ -270,7 +270,12 @@ def _follow_all(ledger: Ledger, settings: Settings, stopped: threading.Event) ->
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
-@click.option("--language", help="ISO 639-1; without it we listen and find out.")
+@click.option(
+    "--language",
+    type=click.Choice(sorted(LANGUAGES)),
+    metavar="CODE",
+    help='Such as "de"; without it we listen and find out.',
+)
 @click.option("--model", help="Another model than the default profile's.")
 @click.option("--out", type=click.Path(file_okay=False), help="Put the transcripts into DIR.")
 @click.option(
