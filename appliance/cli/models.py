@@ -53,7 +53,7 @@ def _row(one: weights.ModelFolder | ModelCorrupt, settings: Settings) -> dict[st
         "languages": "many" if one.multilingual else "en",
         "multilingual": one.multilingual,
         "mels": one.mels,
-        "profiles": ", ".join(_profiles(one, settings)),
+        "profiles": _profiles(one, settings),
         "path": one.path,
         "state": "ok" if manifest or one.name == weights.SELFTEST else "no manifest",
     }

@@ -80,6 +80,8 @@ def say(text: object, *, err: bool = False) -> None:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return plain(", ".join(map(str, value)))
     return "" if value is None else plain(str(value))
 
 
