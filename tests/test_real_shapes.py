@@ -134,7 +134,7 @@ def test_a_model_that_lacks_a_file_is_named_and_nobody_is_asked_for_it(
     shutil.copytree(BUNDLED, folder)
     (folder / name).unlink()
     row = run(tmp_path, "tiny", **variables, **spied(tmp_path))
-    assert row["state"] == "waiting"
+    assert row["state"] == "failed"
     assert name in row["sentence"]
     assert heard == []
     assert not (tmp_path / "network").exists()
