@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,17 @@ _STEADY_SECONDS: Final = 60.0  # a process that lived this long starts again wit
 _SETTINGS_WRONG: Final = 78  # restarting does not help
 
 Say = Callable[[str, str], None]
+
+
+def dying_with_us(argv: list[str]) -> list[str]:
+    """The command that runs `argv` and has the kernel kill it when the thread that starts it dies.
+
+    Whoever is killed with -9 leaves nobody behind who goes on with its work and its model.
+    Every step of the line can be cut short (design: kill -9 at any moment), so KILL will do.
+    `setpriv` is a part of util-linux; where there is none, what we start outlives us.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", *argv] if setpriv else argv
 
 
 class Process:
@@ -43,7 +55,7 @@ class Process:
         """Start it and hand out what it prints."""
         self._begun = time.monotonic()
         self.popen = subprocess.Popen(
-            self._argv,
+            dying_with_us(self._argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
