@@ -44,7 +44,10 @@ def check(of: Site) -> None:
 def doctor_(of: Site) -> None:
     """Everything `check` asks, and what this platform allows."""
     with of.ledger(make=True) as ledger:
-        _tell(of, [*doctor.examine(), *checks.ask_all(ledger, of.settings())])
+        _tell(
+            of,
+            [*doctor.examine(of.settings().engine.device), *checks.ask_all(ledger, of.settings())],
+        )
 
 
 def _tell(of: Site, findings: Iterable[Finding]) -> None:
