@@ -8,14 +8,18 @@ Not here: the bell itself (bell), what is done with a job (workloads), when it i
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import random
+import signal
 import sqlite3
 import threading
-from typing import Final
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
 
-from appliance import daemon, marker, recover, report
+from appliance import daemon, recover, report
 from appliance.bell import Bell
 from appliance.box import Box, open_box
 from appliance.errors import (
@@ -24,35 +28,59 @@ from appliance.errors import (
     Bug,
     ChildKilled,
     DecoderCrash,
+    DiskFull,
     Fenced,
+    LedgerBusy,
     NodeIO,
     Stalled,
 )
 from appliance.nouns import display
-from appliance.settings import Settings
+from appliance.porter import SILENCE_SECONDS
+from appliance.settings import Settings, Share
 from appliance.states import State, Verdict, after
 from appliance.store import jobs
 from appliance.store.jobs import Job
 from appliance.workloads import WORKLOADS
 
 log = logging.getLogger("appliance.worker")
+T = TypeVar("T")
+HANG_SECONDS: Final = 300.0  # without a sign from a thread that has a job
 _RECONCILE_SECONDS: Final = 5.0
+_WRITE_AGAIN_SECONDS: Final = 5.0
 _CHECKPOINT_EVERY: Final = 12  # rounds of reconcile
 _SHUTDOWN_SECONDS: Final = 50.0
 
 
 def perform(job_id: int, box: Box) -> None:
     """Do one job and write down how it ended: every error of the worker ends here."""
-    box.at_work.add(job_id)  # before the claim, or recover could take it for an orphan
+    box.at_work.append(job_id)  # before the claim, or recover could take it for an orphan
     try:
-        job = jobs.claim(box.ledger, job_id, owner=box.owner.id)
+        job = _written(box, job_id, lambda: jobs.claim(box.ledger, job_id, owner=box.owner.id))
         if job is not None:  # else rung twice, cancelled meanwhile, or its gate is closed
             _perform(job, box)
     except ApplianceError as error:  # not even its end could be written: recover takes it back
         log.warning("job %d: %s", job_id, error, extra={"job": job_id, "code": error.code})
     finally:
-        box.at_work.discard(job_id)
-        box.owner.progress(job_id)
+        box.at_work.remove(job_id)
+        if job_id not in box.at_work:  # else it was rung twice, and the other thread has it
+            box.signs.pop(job_id, None)
+            box.owner.progress(job_id)
+
+
+def _written(box: Box, job_id: int, write: Callable[[], T]) -> T:
+    """Write to the ledger, however long that takes; raises what stops it once we are to stop.
+
+    While the ledger takes nothing (a full disk), this thread could do nothing else, and a
+    job must not pay for that.
+    """
+    while True:
+        box.sign(job_id)
+        try:
+            return write()
+        except (DiskFull, LedgerBusy, NodeIO) as error:
+            log.warning("job %d: %s", job_id, error, extra={"job": job_id, "code": error.code})
+            if box.stopping.wait(_WRITE_AGAIN_SECONDS):
+                raise
 
 
 def _perform(job: Job, box: Box) -> None:
@@ -73,9 +101,16 @@ def _end(box: Box, job: Job, error: ApplianceError) -> None:
     share = box.settings.share_named(job.source.share)
     with contextlib.suppress(Fenced):
         if share is not None:
-            guard = marker.guard(box.ledger, share)
-            report.report(box.ledger, share, job, error, became=verdict.state, guard=guard)
-        jobs.end(box.ledger, job, verdict, error, who=box.owner.id)
+            note = functools.partial(_note, box, share, job, error, verdict.state)
+            report.report(job, error, became=verdict.state, note=note)
+        end = functools.partial(jobs.end, box.ledger, job, verdict, error, who=box.owner.id)
+        _written(box, job.id, end)
+
+
+def _note(box: Box, share: Share, job: Job, error: ApplianceError, became: State) -> None:
+    """Have a note put beside the recording, where one is due."""
+    if report.is_note_due(box.ledger, share, job, error, became):
+        box.porters.carry("note", job, share, error, stop=lambda: box.sign(job.id))
 
 
 def _judge(job: Job, error: ApplianceError, *, most: int) -> tuple[Verdict, ApplianceError]:
@@ -90,15 +125,20 @@ def _judge(job: Job, error: ApplianceError, *, most: int) -> tuple[Verdict, Appl
     return verdict, error
 
 
-def work(settings: Settings) -> None:
-    """Be the worker until TERM. Raises AlreadyRunning."""
+def work(
+    settings: Settings, *, silence: float = SILENCE_SECONDS, hang: float = HANG_SECONDS
+) -> None:
+    """Be the worker until TERM. Raises AlreadyRunning.
+
+    `silence` is how many seconds nothing may move at a share, `hang` in a thread of ours.
+    """
     with (
         daemon.only_one(settings.state_dir, "worker") as alone,
         contextlib.ExitStack() as opened,
     ):
         if not alone:
             raise AlreadyRunning(where=settings.state_dir)
-        box = opened.enter_context(open_box(settings))
+        box = opened.enter_context(open_box(settings, silence=silence))
         _discard_broken(settings.state("huey.db"))
         bell = Bell(settings.state_dir)
         bell.answer = lambda job_id: None if box.stopping.is_set() else perform(job_id, box)
@@ -113,7 +153,9 @@ def work(settings: Settings) -> None:
         )
         damaged = threading.Event()
         rounds = threading.Thread(
-            target=_reconcile_until, args=(box, bell, consumer.stop_flag, damaged), name="reconcile"
+            target=_reconcile_until,
+            args=(box, bell, consumer.stop_flag, damaged, hang),
+            name="reconcile",
         )
         rounds.start()
         daemon.ready()
@@ -126,11 +168,13 @@ def work(settings: Settings) -> None:
 
 
 def _reconcile_until(
-    box: Box, bell: Bell, stopped: threading.Event, damaged: threading.Event
+    box: Box, bell: Bell, stopped: threading.Event, damaged: threading.Event, hang: float
 ) -> None:
     """Look after every job each few seconds, and tell the threads when it is time to go."""
     count = 0
+    suspects: frozenset[tuple[int, float]] = frozenset()
     while True:
+        suspects = _end_if_stuck(box, suspects, hang)
         try:
             recover.reconcile(
                 box.ledger,
@@ -156,6 +200,23 @@ def _reconcile_until(
             break
     box.stopping.set()
     bell.close()
+
+
+def _end_if_stuck(
+    box: Box, before: frozenset[tuple[int, float]], hang: float
+) -> frozenset[tuple[int, float]]:
+    """End this process when a thread that has a job is stuck: nothing less ends a thread.
+
+    Its children die with it, the kernel frees its lock, and whoever starts next takes the
+    jobs back. Two rounds must find the same, or a process that was stopped for a while
+    (SIGSTOP, a debugger) would not live to see its threads go on.
+    """
+    now = time.monotonic()
+    suspects = frozenset(one for one in list(box.signs.items()) if now - one[1] > hang)
+    for job_id, _ in before & suspects:
+        log.critical("job %d: its thread is stuck; the worker ends", job_id, extra={"job": job_id})
+        os.kill(os.getpid(), signal.SIGKILL)
+    return suspects
 
 
 def _discard_broken(file: str) -> None:

@@ -36,6 +36,7 @@ MAX_FRAME: Final = 1 << 20  # bytes: a window's words are some 20 kB
 MAX_FDS: Final = 4
 MAX_MELS: Final = 128
 SLOT_BYTES: Final = MAX_MELS * MEL_FRAMES * 4  # float32
+SEND_PATIENCE_SECONDS: Final = 30  # for an engine that does not read, before it is given up
 _SUN_PATH: Final = 100  # a unix socket's name may have 107 bytes
 
 
@@ -226,14 +227,14 @@ class Channel:
         self._sock.close()
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Send one frame. Raises Hung when nobody listens any more."""
+        """Send one frame. Raises Hung when nobody listens any more, or reads for too long."""
         frame = json.dumps([message.kind, to_plain(message)], separators=(",", ":")).encode()
         if len(frame) > MAX_FRAME:
             raise ValueError(f"a frame of {len(frame)} bytes")
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         try:
             self._sock.sendmsg([frame], rights)
-        except (BrokenPipeError, ConnectionError) as gone:
+        except (ConnectionError, BlockingIOError) as gone:
             raise Hung from gone
 
     def receive(self, timeout: float | None = None) -> tuple[Message, list[int]] | None:
@@ -328,6 +329,8 @@ def connect(path: str, *, patience: float | None = None) -> Channel:
         with _short(path) as name:
             sock.connect(name)
         sock.settimeout(None)
+        patience_of_sends = SEND_PATIENCE_SECONDS.to_bytes(8, "little") + bytes(8)  # a timeval
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience_of_sends)
     except OSError:
         sock.close()
         raise

@@ -109,6 +109,7 @@ class Relay:
         self._recording: Recording | None = None
         self._ended: wire.Ended | None = None
         self._moved = self._begun = time.monotonic()
+        self._answered = self._moved  # by the engine, while it has something in hand
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +127,7 @@ class Relay:
         stop: Callable[[], None],
     ) -> Outcome:
         """Talk until everything is heard. Raises ApplianceError, and what `stop` raises."""
-        welcome = self._welcome = self._knock(KNOCK_SECONDS, stop, lost=False)
+        welcome = self._welcome = self._knock(KNOCK_SECONDS, stop)
         if not welcome.multilingual:
             self._language = "en"
         self._begin(source_fd, welcome)
@@ -136,26 +137,27 @@ class Relay:
             if now - asked >= 1.0:
                 asked = now
                 stop()
-                self._in_time(now)
+                self._in_time(now, stop)
                 progress(self._done(), self._total())
             self._turn(stop)
         return self._outcome(welcome)
 
     # --- the engine's side ----------------------------------------------------------------------
 
-    def _knock(self, patience: float, stop: Callable[[], None], *, lost: bool) -> wire.Welcome:
+    def _knock(self, patience: float, stop: Callable[[], None]) -> wire.Welcome:
         """Connect and be welcomed, waiting for an engine that is just starting."""
         until = time.monotonic() + patience
         while True:
             with contextlib.suppress(OSError, wire.Hung), contextlib.ExitStack() as unless_welcome:
-                engine = unless_welcome.enter_context(wire.connect(self._socket))
+                door = wire.connect(self._socket, patience=patience)
+                engine = unless_welcome.enter_context(door)
                 welcome = self._greet(engine, stop)
                 unless_welcome.pop_all()
                 self._engine = engine
                 return welcome
             stop()
             if time.monotonic() > until:
-                raise EngineLost if lost else EngineUnreachable
+                raise EngineUnreachable
             time.sleep(0.2)
 
     def _greet(self, engine: wire.Channel, stop: Callable[[], None]) -> wire.Welcome:
@@ -191,9 +193,9 @@ class Relay:
             raise EngineLost
         if self._engine:
             self._engine.close()
-        self._welcome = self._knock(ENGINE_PATIENCE_SECONDS, stop, lost=True)
+        self._welcome = self._knock(ENGINE_PATIENCE_SECONDS, stop)
         self._careful = True
-        self._moved = time.monotonic()
+        self._moved = self._answered = time.monotonic()
         for out in self._out.values():
             out.sent = False
 
@@ -208,6 +210,8 @@ class Relay:
                 continue
             if set(out.answers) == set(self._terms.options.tasks):
                 continue  # heard, and waiting for the vote
+            if not any(o.sent for o in self._out.values()):
+                self._answered = time.monotonic()
             out.sent = True
             engine.send(
                 wire.Listen(out.window, out.slot, self._terms.options.tasks, self._language)
@@ -291,7 +295,7 @@ class Relay:
             raise EngineLost from error  # it talks nonsense
         if got is None:
             return
-        self._moved = time.monotonic()
+        self._moved = self._answered = time.monotonic()
         match got[0]:
             case wire.Heard() as heard:
                 self._hear(heard)
@@ -363,7 +367,9 @@ class Relay:
         declared = self._recording.declared if self._recording else None
         return declared if declared and 0 < declared <= 2 * self._terms.max_seconds else None
 
-    def _in_time(self, now: float) -> None:
+    def _in_time(self, now: float, stop: Callable[[], None]) -> None:
+        if now - self._answered > STALL_SECONDS and any(out.sent for out in self._out.values()):
+            self._engine_died(stop)  # it says nothing: as good as dead, whatever the child says
         if now - self._moved > STALL_SECONDS:
             raise Stalled(name=self._terms.name, seconds=STALL_SECONDS)
         length = min(self._total() or 0.0, self._terms.max_seconds)
