@@ -96,7 +96,7 @@ def _wake(ledger: Ledger, sleeping: list[Job]) -> None:
 def _try_gates(ledger: Ledger, settings: Settings) -> None:
     now = ledger.clock().wall_ms
     for gate in list(gates.closed(ledger)):
-        if is_well(gate.name, settings, closed_for=(now - gate.since_ms) / 1000):
+        if is_well(gate, settings, closed_for=(now - gate.since_ms) / 1000):
             log.info("gate open again", extra={"gate": gate.name})
             gates.open_again(ledger, gate.name)
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import enum
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from appliance import weights
 from appliance.errors import ModelCorrupt, ModelMissing
-from appliance.health import ready
+from appliance.health import ready, room
 from appliance.settings import GB, Profile, Settings
 from appliance.states import State
 from appliance.store import gates, jobs, shares
@@ -67,8 +66,9 @@ def running(state_dir: str, run_dir: str) -> frozenset[str]:
 
 def disk(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
     """Is there room for the next job?"""
-    free = shutil.disk_usage(settings.state_dir).free / GB
-    text = f"{free:.1f} GB free in {settings.state_dir}"
+    where, left = room.tightest(settings)
+    free = left / GB
+    text = f"{free:.1f} GB free in {where}"
     remedy = "Make room there; what is waiting goes on by itself."
     if free < settings.disk.stop_below_gb:
         text += f"; new jobs wait until there are {settings.disk.stop_below_gb:g}"

@@ -26,7 +26,7 @@ from appliance.watch import standing
 from appliance.watch.adoption import adopt
 from appliance.watch.finds import Finds, Ring
 from appliance.watch.hints import Hints, What
-from appliance.watch.probe import writable
+from appliance.watch.probe import Patience, writable
 from appliance.watch.scan import LEAVE_ALONE, Piece, Scanner
 from appliance.watch.standing import Standing
 
@@ -37,7 +37,6 @@ CHANGES_SECONDS: Final = 30.0  # local: folders whose mtime moved
 DEGRADED_SECONDS: Final = 10.0  # the same, when events cannot be had for every folder
 FULL_SECONDS: Final = 900.0  # local: everything
 NETWORK_SECONDS: Final = 10.0  # network: everything, or 20 times as long as it takes
-PROBE_SECONDS: Final = 60.0  # how often a share that refused to be written is tried
 _SLICE_SECONDS: Final = 0.2
 _BREATH_SECONDS: Final = 1.0
 _SUBTREES: Final = 1_000
@@ -82,9 +81,8 @@ class Rounds:
         self._scanner = Scanner(share.root)
         self._scan: _Scan | None = None
         self._subtrees: list[bytes] = []
-        self._check_due = self._changes_due = self._full_due = self._probe_due = (
-            self._listen_due
-        ) = 0.0
+        self._check_due = self._changes_due = self._full_due = self._listen_due = 0.0
+        self._patience = Patience()  # with a gate that others closed
         self._took = 0.0  # seconds of the last full scan
         self._suspect: str | None = None
 
@@ -195,17 +193,14 @@ class Rounds:
         gate = gates.named(self._ledger, f"share:{name}")
         if found.error is not None and (gate is None or gate.error.code != found.error.code):
             gates.close(self._ledger, found.error)
-        elif found.error is None and gate is not None and self._is_over(gate.error, now):
+        elif found.error is None and gate is not None and self._may_open(gate.error, now):
             gates.open_again(self._ledger, gate.name)
 
-    def _is_over(self, error: ApplianceError, now: float) -> bool:
+    def _may_open(self, error: ApplianceError, now: float) -> bool:
         """Whether what closed the gate of a share that is online is over. Others close it too."""
-        if isinstance(error, ShareOffline | ShareWrongMarker):
-            return True
-        if now < self._probe_due:
+        if not self._patience.is_due(now):
             return False
-        self._probe_due = now + PROBE_SECONDS
-        return writable(self._share.root)
+        return isinstance(error, ShareOffline | ShareWrongMarker) or writable(self._share.root)
 
     # --- events ---------------------------------------------------------------------------------
 
