@@ -22,10 +22,12 @@ def main(argv: list[str]) -> int:
     achieved = limits.confine(held_in)  # before the imports below start a thread
     os.nice(_NICE)
     from appliance.decode import serve
+    from appliance.wire import Channel
 
     serve.get_warm()
-    limits.seal(achieved)
-    return serve.serve(socket.socket(fileno=int(argv[0])), held_in)
+    with Channel(socket.socket(fileno=int(argv[0]))) as channel:  # sealed, it could not ask for it
+        limits.seal(achieved)
+        return serve.serve(channel, held_in)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
 import traceback
 import wave
@@ -27,15 +26,14 @@ from appliance.wire import Begin, Channel, Failed, Hung
 _LOG_LINES: Final = 200  # of libav's, in one attempt
 
 
-def serve(sock: socket.socket, held_in: limits.Limits) -> int:
-    """Wait for a recording on `sock`, do it, and return what the process exits with."""
-    with Channel(sock) as channel:
-        try:
-            begin, source, ring = receive_begin(channel)
-            limits.start_clock(held_in)
-            return _attempt(channel, Attempt(channel, begin, source, ring), begin)
-        except Hung:
-            return 0  # cancelled, or the worker died: nobody wants the rest
+def serve(channel: Channel, held_in: limits.Limits) -> int:
+    """Wait for a recording on `channel`, do it, and return what the process exits with."""
+    try:
+        begin, source, ring = receive_begin(channel)
+        limits.start_clock(held_in)
+        return _attempt(channel, Attempt(channel, begin, source, ring), begin)
+    except Hung:
+        return 0  # cancelled, or the worker died: nobody wants the rest
 
 
 def _attempt(channel: Channel, attempt: Attempt, begin: Begin) -> int:
