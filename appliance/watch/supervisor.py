@@ -101,7 +101,8 @@ class Child:
         pause = BACK_OFF_SECONDS[min(self._deaths, len(BACK_OFF_SECONDS)) - 1]
         self._start_due = now + pause
         why = "the file server does not answer" if hung else why
-        log.warning("share %s: %s; trying again in %g s", self.share.name, why, pause)
+        told = {"share": self.share.name, "seconds": pause}
+        log.warning("share %s: %s; trying again", self.share.name, why, extra=told)
         return Death(why, hung=hung)
 
     def _close(self) -> None:
@@ -169,7 +170,8 @@ def _turn(ledger: Ledger, children: Sequence[Child]) -> None:
         try:
             _write_down(ledger, child.share.name, death)
         except NodeError as trouble:  # a full disk must not end the watch of the other shares
-            log.warning("share %s: %s", child.share.name, trouble)
+            told = {"share": child.share.name, "code": trouble.code}
+            log.warning("share %s: %s", child.share.name, trouble, extra=told)
 
 
 def _write_down(ledger: Ledger, name: str, death: Death) -> None:
