@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 
-from appliance import daemon
+from appliance import daemon, journal
 from appliance.errors import ApplianceError, Bug
 from appliance.porter import errands
 from appliance.porter.talk import Errand, HungUp, Refused, Talk, Word
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
     # Told to all of a unit's processes at once: our worker decides when we go.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    daemon.log_to_stderr("porter")
+    journal.to_stderr("porter")
     with os.fdopen(told, "rb") as stream:
         settings = Settings.model_validate_json(stream.read())
     with Talk(socket.socket(fileno=fd)) as talk:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from appliance import deliver, export, marker, report, stage
+from appliance import deliver, export, journal, marker, report, stage
 from appliance.errors import Fenced, ShareOffline, named
 from appliance.nouns import Staged
 from appliance.porter.talk import Carried, Errand, Moved, Talk
@@ -48,7 +48,8 @@ def carry(ledger: Ledger, settings: Settings, talk: Talk, errand: Errand) -> Car
     if share is None:
         raise ShareOffline(share=job.source.share)
     do = VERBS[errand.verb]
-    return Carried(do(Load(ledger, settings, share, job, errand, _beating(talk))))
+    with journal.about(**job.about):
+        return Carried(do(Load(ledger, settings, share, job, errand, _beating(talk))))
 
 
 def _beating(talk: Talk) -> Callable[[], None]:
