@@ -19,6 +19,7 @@ from appliance.errors import (
     AlreadyRunning,
     ApplianceError,
     LedgerBusy,
+    LedgerDamaged,
     ModelUnreachable,
     NotReachable,
     SettingsInvalid,
@@ -90,6 +91,6 @@ def _exit_code(error: ApplianceError) -> int:
             return 78
         case NotReachable() | ModelUnreachable():
             return 69
-        case AlreadyRunning() | LedgerBusy() | ShareError():
+        case AlreadyRunning() | LedgerBusy() | LedgerDamaged() | ShareError():
             return 75
     return 1
