@@ -51,6 +51,16 @@ class LedgerDamaged(NodeError):
     note = False
 
 
+class NoBackup(NodeError):
+    """Only a person who asks for one meets this."""
+
+    code = "node.no-backup"
+    message = "There is no backup in {where} that reads back."
+    hint = "`appliance restore --list` names those there are; BACKUP may be a path elsewhere."
+    retry = Retry.NEVER
+    note = False
+
+
 class NodeIO(NodeError):
     code = "node.io"
     message = "The box could not read or write {where}: {why}."
