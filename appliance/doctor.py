@@ -18,7 +18,7 @@ from importlib.metadata import version
 from typing import Final
 
 from appliance import __version__
-from appliance.health.checks import Finding, Level
+from appliance.health.finding import Finding, Level
 
 _LIBRARIES: Final = ("faster-whisper", "ctranslate2", "av", "onnxruntime", "huey", "sqlite-utils")
 _FFMPEG_FLOOR: Final = (8, 1, 2)  # CVE-2026-8461 (MagicYUV) is fixed from here on

@@ -19,9 +19,9 @@ from typing import Final, Protocol
 from appliance import daemon, stage
 from appliance.errors import Fenced, WorkerDied
 from appliance.health.gates import is_well
-from appliance.settings import Profile, Settings
+from appliance.settings import GB, Profile, Settings
 from appliance.states import State, after
-from appliance.store import gates, jobs, overdue
+from appliance.store import gates, jobs, overdue, reserve
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 
@@ -57,6 +57,7 @@ def reconcile(
     _ask_another_model(ledger, settings)
     _wake(ledger, overdue.behind_open_gates(ledger))
     _sweep_spool(ledger, settings.state("spool"))
+    _keep_reserve(settings)
     overdue.forgive_losses(ledger, before_ms=ledger.clock().wall_ms - 3_600_000)
     _ring_again(ledger, ring, room=HINTS - pending)
 
@@ -85,6 +86,12 @@ def _sweep_spool(ledger: Ledger, spool: str) -> None:
     there = {int(name) for name in os.listdir(spool) if name.isdigit()}
     for job_id in there - {job.id for job in overdue.running(ledger)}:
         stage.free(spool, job_id)
+
+
+def _keep_reserve(settings: Settings) -> None:
+    """Make the reserve again that a full disk took, once work goes on beside it."""
+    spare = int(settings.disk.stop_below_gb * GB)
+    reserve.keep(settings.state_dir, settings.disk.reserve_mb * 1_000_000, spare=spare)
 
 
 def _wake(ledger: Ledger, sleeping: list[Job]) -> None:

@@ -24,6 +24,7 @@ STOP_SECONDS: Final = 55.0
 _BACKOFF_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _STEADY_SECONDS: Final = 60.0  # a process that lived this long starts again without delay
 _LONGEST_LINE: Final = 65_536  # bytes
+_FIRST_TICK_SECONDS: Final = 30.0  # after the start: first of all the box is to be up
 _SETTINGS_WRONG: Final = 78  # restarting does not help
 
 Say = Callable[[str, str], None]
@@ -43,13 +44,22 @@ def dying_with_us(argv: list[str]) -> list[str]:
 class Process:
     """One process of the appliance, started again and again."""
 
-    def __init__(self, name: str, argv: list[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        argv: list[str],
+        environment: Mapping[str, str],
+        *,
+        every: float | None = None,
+    ) -> None:
+        """`every` so many seconds it is run and ends by itself, as a timer's would."""
         self.name = name
+        self.every = every
         self._argv = argv
         self._environment = dict(environment)
         self._deaths = 0
         self._begun = 0.0
-        self._again_at = 0.0
+        self._again_at = 0.0 if every is None else time.monotonic() + _FIRST_TICK_SECONDS
         self._rest = b""  # a line that has not ended yet
         self.popen: subprocess.Popen[bytes] | None = None
 
@@ -78,11 +88,20 @@ class Process:
 
     def died(self) -> float:
         """Note a death and say in how many seconds it may start again."""
+        if self.every is not None:
+            self._again_at = self._begun + self.every
+            return self.every
         steady = time.monotonic() - self._begun > _STEADY_SECONDS
         self._deaths = 0 if steady else self._deaths + 1
         pause = _BACKOFF_SECONDS[min(self._deaths, len(_BACKOFF_SECONDS) - 1)]
         self._again_at = time.monotonic() + pause
         return pause
+
+    @property
+    def is_stuck(self) -> bool:
+        """Still at what should long be over: a folder of another machine that hangs."""
+        running = self.popen is not None and self.every is not None
+        return running and time.monotonic() - self._begun > (self.every or 0.0) / 2
 
     @property
     def is_due(self) -> bool:
@@ -137,6 +156,8 @@ class Supervisor:
 
     def _reap(self, process: Process) -> None:
         if process.popen is None or process.popen.poll() is None:
+            if process.popen is not None and process.is_stuck:
+                os.killpg(process.popen.pid, signal.SIGKILL)
             return
         code = process.popen.returncode
         process.popen = None
@@ -144,7 +165,9 @@ class Supervisor:
             self.exit_code = code
             self._stop.set()
         elif not self._stop.is_set():
-            self._say(process.name, f"ended ({code}); again in {process.died():g} s")
+            pause = process.died()
+            if code or process.every is None:
+                self._say(process.name, f"ended ({code}); again in {pause:g} s")
 
     def _end_all(self) -> None:
         """TERM, patience, KILL; what they still print is shown."""
@@ -170,10 +193,14 @@ class Supervisor:
 
 
 PROCESSES: Final = ("engine", "worker", "watch", "web")
+TIMERS: Final[Mapping[str, float]] = {"backup": 3600.0}  # verb, seconds; systemd has units for them
 
 
 def appliance(settings_file: str | None, environment: Mapping[str, str]) -> list[Process]:
     """Every process of the appliance, as `appliance up` runs them."""
     flags = ["--settings", settings_file] if settings_file else []
     command = [sys.executable, "-m", "appliance", *flags]
-    return [Process(name, [*command, name], environment) for name in PROCESSES]
+    processes = [Process(name, [*command, name], environment) for name in PROCESSES]
+    for verb, every in TIMERS.items():
+        processes.append(Process(verb, [*command, verb], environment, every=every))
+    return processes

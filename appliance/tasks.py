@@ -31,6 +31,7 @@ from appliance.errors import (
     DiskFull,
     Fenced,
     LedgerBusy,
+    LedgerDamaged,
     NodeIO,
     Stalled,
 )
@@ -38,7 +39,7 @@ from appliance.nouns import display
 from appliance.porter import SILENCE_SECONDS
 from appliance.settings import Settings, Share
 from appliance.states import State, Verdict, after
-from appliance.store import jobs
+from appliance.store import jobs, repair
 from appliance.store.jobs import Job
 from appliance.workloads import WORKLOADS
 
@@ -77,7 +78,7 @@ def _written(box: Box, job_id: int, write: Callable[[], T]) -> T:
     while True:
         box.sign(job_id)
         try:
-            return write()
+            return box.ledger.insist(write)
         except (DiskFull, LedgerBusy, NodeIO) as error:
             log.warning("job %d: %s", job_id, error, extra={"job": job_id, "code": error.code})
             if box.stopping.wait(_WRITE_AGAIN_SECONDS):
@@ -141,7 +142,7 @@ def work(
         if not alone:
             raise AlreadyRunning(where=settings.state_dir)
         box = opened.enter_context(open_box(settings, silence=silence))
-        _discard_broken(settings.state("huey.db"))
+        repair.discard_broken_queue(settings.state_dir)
         bell = Bell(settings.state_dir)
         bell.answer = lambda job_id: None if box.stopping.is_set() else perform(job_id, box)
         consumer = bell.huey.create_consumer(
@@ -166,7 +167,9 @@ def work(
         rounds.join()
         bell.close()
         if damaged.is_set():
-            raise NodeIO(where=settings.state_dir, why="a database is damaged; we start again")
+            raise LedgerDamaged(
+                where=settings.state_dir, why="it, or the queue beside it, is damaged"
+            )
 
 
 def _reconcile_until(
@@ -187,15 +190,14 @@ def _reconcile_until(
             )
             if count % _CHECKPOINT_EVERY == 0:
                 box.ledger.checkpoint()
+        except (LedgerDamaged, sqlite3.DatabaseError) as error:
+            log.warning("reconcile: %s", error)
+            if not isinstance(error, sqlite3.OperationalError):
+                # The ledger or the queue is damaged under our hands: only a start mends that.
+                damaged.set()
+                stopped.set()
         except ApplianceError as error:  # the next round may be luckier
             log.warning("reconcile: %s", error)
-        except sqlite3.OperationalError as error:
-            log.warning("reconcile: %s", error)
-        except sqlite3.DatabaseError:
-            # The queue or the ledger is damaged under our hands: only a start mends that.
-            log.exception("a database is damaged; the worker starts again")
-            damaged.set()
-            stopped.set()
         count += 1
         daemon.tell_systemd("WATCHDOG=1")
         if stopped.wait(_RECONCILE_SECONDS):
@@ -219,19 +221,3 @@ def _end_if_stuck(
         log.critical("job %d: its thread is stuck; the worker ends", job_id, extra={"job": job_id})
         os.kill(os.getpid(), signal.SIGKILL)
     return suspects
-
-
-def _discard_broken(file: str) -> None:
-    """Put a damaged queue aside: it holds nothing that the ledger does not know."""
-    if not os.path.exists(file):
-        return
-    try:
-        with contextlib.closing(sqlite3.connect(file)) as connection:
-            sound = connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
-    except sqlite3.DatabaseError:
-        sound = False
-    if not sound:
-        log.warning("huey.db was damaged and is put aside; nothing is lost")
-        for end in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(file + end, f"{file}.broken{end}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance import doctor
-from appliance.health.checks import Level
+from appliance.health.finding import Level
 
 
 def test_the_gpu_is_counted_by_the_engines_own_library() -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
+import signal
 import sys
 from typing import Any, Final
 
@@ -66,7 +68,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no type
 
     def load(self) -> Flask:
         """Build the app, in the worker: a ledger is not carried over a fork."""
-        return create_app(self._settings)
+        schema.prepare(self._settings.state_dir)  # gunicorn begins anew after a lost ledger
+        app = create_app(self._settings)
+        db.when_lost(app, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        return app
 
 
 def _ready(_arbiter: object) -> None:

@@ -11,7 +11,7 @@ from appliance import doctor
 from appliance.cli.site import Site, plain, say, site
 from appliance.explain import explain
 from appliance.health import checks
-from appliance.health.checks import Finding, Level
+from appliance.health.finding import Finding, Level
 
 _MARKS: Final = {Level.OK: ("ok", "green"), Level.WARN: ("!!", "yellow"), Level.FAIL: ("XX", "red")}
 

@@ -8,37 +8,18 @@ Not here: whether the box can take work this second (ready), opening gates (gate
 
 from __future__ import annotations
 
-import enum
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from appliance import weights
 from appliance.errors import ModelCorrupt, ModelMissing
-from appliance.health import ready, room
+from appliance.health import keeping, ready, room
+from appliance.health.finding import Finding, Level
 from appliance.settings import GB, Profile, Settings
 from appliance.states import State
 from appliance.store import gates, jobs, shares
 from appliance.store.ledger import Ledger
-
-
-class Level(enum.IntEnum):
-    """How bad it is."""
-
-    OK = 0
-    WARN = 1
-    FAIL = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One answer."""
-
-    code: str
-    level: Level
-    text: str
-    remedy: str = ""
 
 
 def held(folder: str, name: str) -> bool:
@@ -147,6 +128,9 @@ def failures(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
 
 CHECKS: Final[tuple[Callable[[Ledger, Settings], Iterator[Finding]], ...]] = (
     disk,
+    keeping.room_for_the_last_words,
+    keeping.backed_up,
+    keeping.quarantine,
     processes,
     models,
     every_share,

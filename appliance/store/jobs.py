@@ -294,6 +294,17 @@ def enter(ledger: Ledger, job: Job, stage: Stage, **known: object) -> Job:
         return must(ledger, job.id)
 
 
+def reminded(ledger: Ledger, job: Job, options: Options, *, sha256: str, who: str) -> Job:
+    """Give a running job back what it was done with; other options are a new epoch."""
+    values: dict[str, object] = {"sha256": sha256}
+    with ledger.writing():
+        if options != job.options:
+            values["epoch"] = job.epoch + 1
+            _write_epoch(ledger, job.id, job.epoch + 1, options, who)
+        _write(ledger, job, values)
+        return must(ledger, job.id)
+
+
 # --- ended --------------------------------------------------------------------------------------
 
 

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from appliance import admit, marker
+from appliance import admit, beneath, marker
 from appliance.admit import rules
 from appliance.admit.folder import NAME as FOLDER_FILE
 from appliance.errors import ApplianceError, ShareError, ShareOffline, ShareWrongMarker
 from appliance.settings import Settings, Share
-from appliance.store import gates, shares
+from appliance.store import gates, restores, shares
 from appliance.store.ledger import Ledger
 from appliance.watch import standing
 from appliance.watch.adoption import adopt
@@ -346,7 +346,8 @@ class Rounds:
         row = finds.row
         finds.settle(now)  # writes down what was found and is not wanted
         if row.adopted_ms is None and row.scanned_ms is None:
-            wish = admit.existing_files(self._share.existing, recordings)
+            forgotten = restores.newest(self._ledger) is not None and self._is_marked()
+            wish = admit.existing_files(self._share.existing, recordings, forgotten=forgotten)
             if wish != "ask":
                 self._adopt(finds, wish, now)
                 return
@@ -358,6 +359,11 @@ class Rounds:
         old = row.old_files if row.scanned_ms is not None else recordings
         shares.scanned(self._ledger, self._share.name, old_files=old)
         finds.row = shares.get(self._ledger, self._share.name)
+
+    def _is_marked(self) -> bool:
+        """Whether the share was let in before: it has a marker, or needs none to be ours."""
+        with beneath.root(self._share.root) as root_fd:
+            return not self._share.require_marker or marker.read(root_fd) is not None
 
     def _adopt(self, finds: Finds, existing: str, now: float) -> None:
         try:

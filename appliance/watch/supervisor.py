@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance import daemon, links
-from appliance.errors import AlreadyRunning, NodeError, ShareOffline
+from appliance.errors import AlreadyRunning, LedgerDamaged, NodeError, ShareOffline
 from appliance.settings import Settings, Share
 from appliance.store import gates, schema, shares
 from appliance.store.ledger import Ledger
@@ -35,6 +35,7 @@ DEADLINE_SECONDS: Final = 30.0  # of silence
 ONSET_SECONDS: Final = 120.0  # before its first sign: it is starting, not at the share yet
 BACK_OFF_SECONDS: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 HUNG_SECONDS: Final = 5.0  # the longest pause where the server hung: asking it costs it nothing
+DAMAGED: Final = 74  # how a child ends that cannot read the ledger; EX_IOERR
 WELL_SECONDS: Final = 300.0  # after so long a life the next death counts as the first
 STOP_SECONDS: Final = 5.0
 KILL_SECONDS: Final = 2.0
@@ -78,6 +79,8 @@ class Child:
             return None
         self._hear(now)
         code = self._process.poll()
+        if code == DAMAGED:
+            raise LedgerDamaged(where=self._settings.state_dir, why="a child of the watch says so")
         if code is not None:
             return self._bury(now, f"its watch ended with {code}")
         if self._hung:
@@ -159,7 +162,8 @@ def watch(
     """Watch every share of the settings until `stop`, or without it until TERM or INT.
 
     `alive` is called twice a second (systemd's watchdog). Call it from a thread that
-    lives as long as the process: the children die with it. Raises AlreadyRunning.
+    lives as long as the process: the children die with it. Raises AlreadyRunning, and
+    LedgerDamaged where only a start can mend the ledger.
     """
     stop = stop or _stop_on_signal()
     schema.prepare(settings.state_dir)
@@ -168,6 +172,7 @@ def watch(
         try:
             while not stop.wait(_TURN_SECONDS):
                 alive()
+                ledger.is_there()
                 _turn(ledger, children)
         finally:
             _end(children)
@@ -180,6 +185,8 @@ def _turn(ledger: Ledger, children: Sequence[Child]) -> None:
             continue
         try:
             _write_down(ledger, child.share.name, death)
+        except LedgerDamaged:
+            raise
         except NodeError as trouble:  # a full disk must not end the watch of the other shares
             told = {"share": child.share.name, "code": trouble.code}
             log.warning("share %s: %s", child.share.name, trouble, extra=told)
@@ -188,7 +195,7 @@ def _turn(ledger: Ledger, children: Sequence[Child]) -> None:
 def _write_down(ledger: Ledger, name: str, death: Death) -> None:
     shares.seen(ledger, name, state="offline" if death.hung else "unknown", why=death.why)
     if death.hung:
-        gates.close(ledger, ShareOffline(share=name))
+        ledger.insist(lambda: gates.close(ledger, ShareOffline(share=name)))
 
 
 def _end(children: Sequence[Child]) -> None:

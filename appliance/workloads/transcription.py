@@ -24,9 +24,10 @@ from appliance.errors import Cancelled, Interrupted, ShareOffline, SourceMissing
 from appliance.nouns import Notice, Provenance, Staged, Transcript, display
 from appliance.settings import Share
 from appliance.states import Stage, State
-from appliance.store import jobs, transcripts
+from appliance.store import jobs, restores, transcripts
 from appliance.store.jobs import Job
 from appliance.transcribe import Request, transcribe
+from appliance.values import to_plain
 
 _GRACE_SECONDS = 10.0  # a job may go on for this long when the worker is told to stop
 
@@ -37,14 +38,25 @@ def transcription(job: Job, box: Box) -> None:
     if share is None:
         raise ShareOffline(share=job.source.share)
     try:
+        job = _remembered(job, share, box)
         recorded, rss_peak = _recorded(job, share, box)
         box.owner.progress(job.id, stage=Stage.DELIVER)
         job = jobs.enter(box.ledger, job, Stage.DELIVER, duration=recorded[0].duration)
-        box.porters.carry("deliver", job, share, stop=_going_down(job, box))
+        if not transcripts.was_regained(box.ledger, job):  # else they lie there since then
+            box.porters.carry("deliver", job, share, stop=_going_down(job, box))
         report.report(job, note=lambda: _take_note_back(job, share, box))
         jobs.finish(box.ledger, job, _warnings(recorded), rss_peak=rss_peak)
     finally:
         stage.free(box.settings.state("spool"), job.id)
+
+
+def _remembered(job: Job, share: Share, box: Box) -> Job:
+    """After a restored ledger: what was done before it was lost is found beside the recording."""
+    if restores.may_have_forgotten(box.ledger, job) is None:
+        return job
+    box.porters.carry("regain", job, share, stop=_stopper(job, box))
+    jobs.cancel_asked(box.ledger, job)  # raises Fenced when somebody newer has it
+    return jobs.must(box.ledger, job.id)
 
 
 def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...], int | None]:
@@ -72,7 +84,7 @@ def _found_again(job: Job, staged: Staged, asked: str, box: Box) -> tuple[Transc
     found = []
     for task in job.options.tasks:
         same = transcripts.same(
-            box.ledger, source_sha256=staged.sha256, asked_sha256=asked, task=task
+            box.ledger, job, source_sha256=staged.sha256, asked_sha256=asked, task=task
         )
         if same is None:
             return None
@@ -84,6 +96,7 @@ def _ours(provenance: Provenance, job: Job) -> Provenance:
     """The provenance of a reused transcript names this recording, not its twin."""
     return dataclasses.replace(
         provenance,
+        options=to_plain(job.options),
         source_name=display(job.source.name),
         source_mtime_ns=job.source.mtime_ns,
         correlation=job.correlation,
