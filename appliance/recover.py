@@ -73,7 +73,7 @@ def _bury_the_dead(ledger: Ledger, minded: Callable[[Job], bool]) -> None:
             continue
         error = WorkerDied()
         verdict = after(error, spent=job.spent(error.budget), jitter=random.uniform)
-        log.warning("its worker died", extra=_facts(job))
+        log.warning("its worker died", extra={**job.about, "code": error.code})
         with contextlib.suppress(Fenced):
             jobs.end(ledger, job, verdict, error, who=_WHO)
 
@@ -124,7 +124,3 @@ def _ring_again(ledger: Ledger, ring: Callable[[int], None], *, room: int) -> No
         ring(job_id)
     if unheard:
         overdue.rung(ledger, unheard)
-
-
-def _facts(job: Job) -> dict[str, object]:
-    return {"job": job.id, "attempt": job.attempt, "correlation": job.correlation}

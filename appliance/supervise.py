@@ -23,6 +23,7 @@ from typing import IO, Final, Self
 STOP_SECONDS: Final = 55.0
 _BACKOFF_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _STEADY_SECONDS: Final = 60.0  # a process that lived this long starts again without delay
+_LONGEST_LINE: Final = 65_536  # bytes
 _SETTINGS_WRONG: Final = 78  # restarting does not help
 
 Say = Callable[[str, str], None]
@@ -49,6 +50,7 @@ class Process:
         self._deaths = 0
         self._begun = 0.0
         self._again_at = 0.0
+        self._rest = b""  # a line that has not ended yet
         self.popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> IO[bytes]:
@@ -65,6 +67,14 @@ class Process:
         if self.popen.stdout is None:
             raise RuntimeError("no pipe")
         return self.popen.stdout
+
+    def lines(self, piece: bytes) -> list[str]:
+        """The lines that `piece` ends of what it prints; nothing more is to come after b""."""
+        *whole, self._rest = (self._rest + piece).split(b"\n")
+        if self._rest and (not piece or len(self._rest) > _LONGEST_LINE):
+            whole.append(self._rest)
+            self._rest = b""
+        return [line.decode("utf-8", "replace") for line in whole]
 
     def died(self) -> float:
         """Note a death and say in how many seconds it may start again."""
@@ -118,10 +128,10 @@ class Supervisor:
 
     def _listen(self, seconds: float) -> None:
         for key, _ in self._selector.select(seconds):
-            line = key.fileobj.readline()  # type: ignore[union-attr]
-            if line:
-                self._say(key.data.name, line.decode("utf-8", "replace").rstrip("\n"))
-            else:
+            piece = os.read(key.fd, _LONGEST_LINE)
+            for line in key.data.lines(piece):
+                self._say(key.data.name, line)
+            if not piece:
                 self._selector.unregister(key.fileobj)
                 key.fileobj.close()  # type: ignore[union-attr]
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from appliance import daemon, recover, report
+from appliance import daemon, journal, recover, report
 from appliance.bell import Bell
 from appliance.box import Box, open_box
 from appliance.errors import (
@@ -57,7 +57,8 @@ def perform(job_id: int, box: Box) -> None:
     try:
         job = _written(box, job_id, lambda: jobs.claim(box.ledger, job_id, owner=box.owner.id))
         if job is not None:  # else rung twice, cancelled meanwhile, or its gate is closed
-            _perform(job, box)
+            with journal.about(**job.about):
+                _perform(job, box)
     except ApplianceError as error:  # not even its end could be written: recover takes it back
         log.warning("job %d: %s", job_id, error, extra={"job": job_id, "code": error.code})
     finally:
@@ -84,14 +85,15 @@ def _written(box: Box, job_id: int, write: Callable[[], T]) -> T:
 
 
 def _perform(job: Job, box: Box) -> None:
+    log.info("claimed", extra={"recording": display(job.source.path)})
     try:
         WORKLOADS[job.workload](job, box)
     except Fenced:
-        log.info("fenced", extra={"job": job.id, "attempt": job.attempt})
+        log.info("fenced")
     except ApplianceError as error:
         _end(box, job, error)
     except Exception as bug:
-        log.exception("bug", extra={"job": job.id, "correlation": job.correlation})
+        log.exception("bug", extra={"code": Bug.code})
         _end(box, job, Bug(name=display(job.source.name), what=type(bug).__name__))
 
 

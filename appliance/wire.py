@@ -8,7 +8,7 @@ The talk of one attempt, in order:
 
     worker → engine  Hello (+ ring)        engine → worker  Welcome
     worker → child   Begin (+ source, ring)
-    child  → worker  Found, then Ready per window, Decoded now and then, Ended or Failed
+    child  → worker  Found, then Ready per window, Decoded and Said now and then, Ended or Failed
     worker → engine  Listen per window     engine → worker  Heard or Fault per window and task
     worker → child   Free per window       worker → engine  hangs up: done, or cancelled
 
@@ -31,7 +31,7 @@ from typing import ClassVar, Final, Self
 from appliance.nouns import MEL_FRAMES, Detail, Recording, Segment, Window
 from appliance.values import from_plain, to_plain
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_FRAME: Final = 1 << 20  # bytes: a window's words are some 20 kB
 MAX_FDS: Final = 4
 MAX_MELS: Final = 128
@@ -50,12 +50,12 @@ class Hello:
 
     kind: ClassVar = "hello"
     version: int
-    job: str  # for the engine's log
     model: str
     slots: int
     beam: int = 5
     vocabulary: tuple[str, ...] = ()
     initial_prompt: str | None = None
+    about: Detail = field(default_factory=dict)  # job, correlation …: for the engine's log
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class Begin:
     max_seconds: float  # of decoded sound
     language: str | None  # prefer an audio track in this language
     vad: bool
+    about: Detail = field(default_factory=dict)  # job, correlation …: for the child's log
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,14 @@ class Ended:
     windows: int
     damaged: int  # packets that could not be decoded
     missing: float  # seconds the container promised and did not hold
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Child to worker: what its libraries said, for the log of the attempt."""
+
+    kind: ClassVar = "said"
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +193,7 @@ Message = (
     | Ready
     | Decoded
     | Ended
+    | Said
     | Failed
     | Listen
     | Heard
@@ -192,7 +202,7 @@ Message = (
 _KINDS: Final[dict[str, type[Message]]] = {
     kind.kind: kind
     for kind in (
-        *(Hello, Welcome, Begin, Free, Found, Ready, Decoded, Ended, Failed),
+        *(Hello, Welcome, Begin, Free, Found, Ready, Decoded, Ended, Said, Failed),
         *(Listen, Heard, Fault),
     )
 }

@@ -17,7 +17,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from appliance import daemon
+from appliance import daemon, journal
 from appliance.errors import ApplianceError, SettingsInvalid
 from appliance.settings import Settings, load
 from appliance.store import schema
@@ -101,7 +101,7 @@ def _is_loopback(host: str) -> bool:
 
 def main(file: str | None) -> int:
     """Serve until TERM; 78 where the settings are wrong."""
-    daemon.log_to_stderr("web")
+    journal.to_stderr("web")
     try:
         settings = load(file)
         refuse_strangers(settings)

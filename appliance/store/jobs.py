@@ -74,6 +74,12 @@ class Job:
         column = _COUNTER.get(budget)
         return 0 if column is None else int(getattr(self, column))
 
+    @property
+    def about(self) -> dict[str, str | int]:
+        """What every line of a log says that is about it."""
+        told: dict[str, str | int] = {"job": self.id, "attempt": self.attempt}
+        return told | {"share": self.source.share, "correlation": self.correlation}
+
 
 def from_row(row: Row) -> Job:
     source = Source(row["share"], row["path"], row["size"], row["mtime_ns"])

@@ -50,7 +50,7 @@ class Terms:
     """What this attempt is about."""
 
     name: str
-    job: str
+    about: Detail  # job, attempt, share, correlation: for the logs of child and engine
     options: Options
     max_seconds: float
     timeout_factor: float
@@ -165,12 +165,12 @@ class Relay:
         engine.send(
             wire.Hello(
                 version=wire.VERSION,
-                job=self._terms.job,
                 model=options.model,
                 slots=SLOTS,
                 beam=options.beam,
                 vocabulary=options.vocabulary,
                 initial_prompt=options.initial_prompt,
+                about=self._terms.about,
             ),
             [self._ring.fd],
         )
@@ -243,6 +243,7 @@ class Relay:
             max_seconds=terms.max_seconds,
             language=terms.options.language,
             vad=terms.options.vad,
+            about=terms.about,
         )
         try:
             self._child.channel.send(begin, [source_fd, self._ring.fd])
@@ -268,6 +269,8 @@ class Relay:
                 self._ready(window, slot)
             case wire.Ended() as ended:
                 self._ended = ended
+            case wire.Said():
+                pass
             case wire.Failed(code, detail):
                 raise self._as_told(code, detail)
 

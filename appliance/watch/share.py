@@ -10,7 +10,6 @@ Not here: what it does (rounds), what is done when it dies (supervisor).
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -19,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from appliance import daemon
+from appliance import daemon, journal
 from appliance.bell import Bell
 from appliance.settings import Settings
 from appliance.store.ledger import Ledger
@@ -85,10 +84,10 @@ def main(arguments: list[str]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    journal.to_stderr("watch")
     settings = Settings.model_validate_json(sys.stdin.buffer.read())
     beat = Pulse(pulse_fd).beat
-    with contextlib.closing(Bell(settings.state_dir)) as bell:
+    with journal.about(share=name), contextlib.closing(Bell(settings.state_dir)) as bell:
         watch_share(settings, name, stopping=stopping, wake=wake, beat=beat, ring=bell.ring)
 
 

@@ -123,7 +123,8 @@ class Child:
         self._start_due = now + (min(pause, HUNG_SECONDS) if hung else pause)
         if hung:
             return None
-        log.warning("share %s: %s; trying again in %g s", self.share.name, why, pause)
+        told = {"share": self.share.name, "seconds": pause}
+        log.warning("share %s: %s; trying again", self.share.name, why, extra=told)
         return Death(why, hung=False)
 
     def _close(self) -> None:
@@ -180,7 +181,8 @@ def _turn(ledger: Ledger, children: Sequence[Child]) -> None:
         try:
             _write_down(ledger, child.share.name, death)
         except NodeError as trouble:  # a full disk must not end the watch of the other shares
-            log.warning("share %s: %s", child.share.name, trouble)
+            told = {"share": child.share.name, "code": trouble.code}
+            log.warning("share %s: %s", child.share.name, trouble, extra=told)
 
 
 def _write_down(ledger: Ledger, name: str, death: Death) -> None:
