@@ -101,6 +101,22 @@ def alive(run_dir: str, owner: str) -> bool:
         os.close(fd)
 
 
+def held(run_dir: str, owner: str) -> bool:
+    """Tell whether the process behind an owner id still lives, and leave everything as it is."""
+    try:
+        fd = os.open(os.path.join(run_dir, "owners", owner), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
 def progress_board(run_dir: str) -> dict[int, dict[str, Any]]:
     """What every running job last said of itself, by job number."""
     folder = os.path.join(run_dir, "owners")

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator
 from typing import Final, Self
 
-from appliance import wire
+from appliance import logbook, wire
 from appliance.errors import NodeIO
 from appliance.limits import Child, Limits, spawn
 
@@ -40,7 +40,8 @@ class DecodeChild:
         """Kill it, whatever it does, and reap it."""
         self.channel.close()
         self.process.kill()
-        self.process.wait(timeout=5.0)
+        if (verdict := self.process.wait(timeout=5.0)) is not None:
+            logbook.note("decoder", rss_peak=verdict.rss_peak, how=str(verdict))
 
 
 class Nursery:

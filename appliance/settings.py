@@ -173,9 +173,12 @@ class BackupSettings(_Section):
 class RetentionSettings(_Section):
     """How long the box keeps its own records. Originals and exports never go."""
 
-    logs_days: Positive = 90
-    events_days: Positive = 365
+    logs_days: Positive = 90  # of attempts
+    events_days: Positive = 365  # of jobs that have ended
+    sightings_days: Positive = 90  # of files that are gone
     uploads_days: Positive = 30
+    quarantine_days: Positive = 30  # what was damaged and put aside
+    partials_days: Positive = 1  # half a model, half a backup, copies that nobody reads
 
 
 class WebSettings(_Section):

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from appliance import daemon, journal, recover, report
+from appliance import daemon, journal, logbook, recover, report
 from appliance.bell import Bell
 from appliance.box import Box, open_box
 from appliance.errors import (
@@ -35,6 +35,7 @@ from appliance.errors import (
     NodeIO,
     Stalled,
 )
+from appliance.logbook import Book
 from appliance.nouns import display
 from appliance.porter import SILENCE_SECONDS
 from appliance.settings import Settings, Share
@@ -58,8 +59,9 @@ def perform(job_id: int, box: Box) -> None:
     try:
         job = _written(box, job_id, lambda: jobs.claim(box.ledger, job_id, owner=box.owner.id))
         if job is not None:  # else rung twice, cancelled meanwhile, or its gate is closed
-            with journal.about(**job.about):
-                _perform(job, box)
+            logs = box.settings.state("logs")
+            with journal.about(**job.about), logbook.kept(logs, job.id, job.attempt) as book:
+                _perform(job, box, book)
     except ApplianceError as error:  # not even its end could be written: recover takes it back
         log.warning("job %d: %s", job_id, error, extra={"job": job_id, "code": error.code})
     finally:
@@ -85,20 +87,24 @@ def _written(box: Box, job_id: int, write: Callable[[], T]) -> T:
                 raise
 
 
-def _perform(job: Job, box: Box) -> None:
-    log.info("claimed", extra={"recording": display(job.source.path)})
+def _perform(job: Job, box: Box, book: Book) -> None:
+    facts = {"recording": display(job.source.path), "size": job.source.size}
+    log.info("claimed", extra=facts)
+    book.add("claimed", **job.about, **facts, epoch=job.epoch, worker=os.getpid())
     try:
         WORKLOADS[job.workload](job, box)
+        book.end(state=State.DONE, code=None)
     except Fenced:
         log.info("fenced")
+        book.end(state="fenced", code=Fenced.code)
     except ApplianceError as error:
-        _end(box, job, error)
+        _end(box, job, error, book)
     except Exception as bug:
         log.exception("bug", extra={"code": Bug.code})
-        _end(box, job, Bug(name=display(job.source.name), what=type(bug).__name__))
+        _end(box, job, Bug(name=display(job.source.name), what=type(bug).__name__), book)
 
 
-def _end(box: Box, job: Job, error: ApplianceError) -> None:
+def _end(box: Box, job: Job, error: ApplianceError, book: Book) -> None:
     """Write down what stopped a job; the note beside the file first, as with every export."""
     verdict, error = _judge(job, error, most=box.settings.worker.max_attempts)
     share = box.settings.share_named(job.source.share)
@@ -108,6 +114,7 @@ def _end(box: Box, job: Job, error: ApplianceError) -> None:
             report.report(job, error, became=verdict.state, note=note)
         end = functools.partial(jobs.end, box.ledger, job, verdict, error, who=box.owner.id)
         _written(box, job.id, end)
+        book.end(state=verdict.state, code=error.code)
 
 
 def _note(box: Box, share: Share, job: Job, error: ApplianceError, became: State) -> None:

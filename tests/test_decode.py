@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -16,6 +17,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from appliance import windows, wire
+from appliance.decode import complaints
 from appliance.limits import Limits
 from appliance.nouns import SAMPLE_RATE
 from tests.media import files, sounds, worker
@@ -403,6 +405,14 @@ def test_libavs_complaints_are_the_attempts_log_and_stay_short(
     heard = worker.decode(files.flip_bits(path, flips=300, seed=1))
     assert "libav" in heard.log
     assert len(heard.log) < 100_000
+    assert heard.said
+    assert set(heard.said) <= {line["event"] for line in map(json.loads, heard.log.splitlines())}
+
+
+def test_what_libav_quotes_of_a_file_is_left_out() -> None:
+    said = complaints.without_content("tag 'Dear Anna,\x1b[0m' of \"the board\" is caf\xe9 'and on")
+    assert said == "tag '…' of '…' is caf? '…'"
+    assert len(complaints.without_content("x" * 9_999)) == complaints.LENGTH
 
 
 def _eventually(question: object, *, patience: float = 5.0) -> None:

@@ -33,16 +33,18 @@ def serve(talk: Talk, settings: Settings) -> None:
         while True:
             errand = talk.receive()
             if isinstance(errand, Errand):
-                talk.send(_answer(ledger, settings, talk, errand))
+                with journal.about(**errand.about):
+                    talk.send(_answer(ledger, settings, talk, errand))
 
 
 def _answer(ledger: Ledger, settings: Settings, talk: Talk, errand: Errand) -> Word:
     try:
+        log.info("carrying", extra={"verb": errand.verb})
         return errands.carry(ledger, settings, talk, errand)
     except ApplianceError as error:
         return Refused(error.code, error.detail)
     except Exception as bug:
-        log.exception("bug", extra={"job": errand.job})
+        log.exception("bug", extra={"code": Bug.code})
         return Refused(Bug.code, {"what": type(bug).__name__})
 
 

@@ -50,6 +50,16 @@ def restored(db: Database) -> None:
     db.conn.execute("ALTER TABLE transcript ADD COLUMN regained INTEGER NOT NULL DEFAULT 0")
 
 
+@migrations()
+def housekeeping(db: Database) -> None:
+    """What was deleted, and when it was last looked for."""
+    db.conn.execute(
+        "CREATE TABLE housekeeping (id INTEGER PRIMARY KEY, rule TEXT NOT NULL,"
+        " files INTEGER NOT NULL, bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL) STRICT"
+    )
+    db.conn.execute("CREATE INDEX housekeeping_by_rule ON housekeeping (rule, at_ms)")
+
+
 _FIRST = """
 CREATE TABLE share (
     name TEXT PRIMARY KEY,

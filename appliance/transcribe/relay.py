@@ -30,8 +30,10 @@ from appliance.errors import (
     Stalled,
     named,
 )
-from appliance.nouns import WINDOW_SECONDS, Detail, Options, Recording, Window
+from appliance.nouns import Detail, Options, Recording, Window
 from appliance.nursery import DecodeChild
+from appliance.transcribe.account import Account
+from appliance.transcribe.sanity import START_SLACK_SECONDS, is_sane
 
 SLOTS: Final = 8  # windows between child and engine; also what bounds the ring's memory
 VOTERS: Final = 3  # windows that decide on the language
@@ -40,8 +42,6 @@ LEAST_TIMEOUT_SECONDS: Final = 600.0
 ENGINE_PATIENCE_SECONDS: Final = 60.0  # for an engine that restarts
 KNOCK_SECONDS: Final = 10.0  # for an engine that was never there
 WELCOME_SECONDS: Final = 300.0  # for one that loads a large model
-_MOST_PIECES: Final = 1_000  # of a window: half a minute of the shortest words
-_START_SLACK_SECONDS: Final = 60.0  # a track may begin before the container's zero
 _NOT_A_CHILDS: Final = frozenset({"source.changed", "source.missing", "source.export-conflict"})
 
 
@@ -79,17 +79,6 @@ class _Out:
     answers: dict[str, wire.Heard] = field(default_factory=dict)
 
 
-def _is_sane(window: Window, since: float, most: float) -> bool:
-    """Tell whether a window lies in the recording, behind the one before it, and fits the model."""
-    if not 0 < len(window.pieces) <= _MOST_PIECES or window.seconds > WINDOW_SECONDS + 0.1:
-        return False
-    for piece in window.pieces:
-        if not since - 0.001 <= piece.start < piece.end <= most + 2 * _START_SLACK_SECONDS:
-            return False
-        since = piece.end
-    return True
-
-
 class Relay:
     """One attempt's talk with child and engine. Used by one thread."""
 
@@ -110,6 +99,7 @@ class Relay:
         self._ended: wire.Ended | None = None
         self._moved = self._begun = time.monotonic()
         self._answered = self._moved  # by the engine, while it has something in hand
+        self._account = Account(terms.options)
 
     def __enter__(self) -> Self:
         return self
@@ -154,6 +144,7 @@ class Relay:
                 welcome = self._greet(engine, stop)
                 unless_welcome.pop_all()
                 self._engine = engine
+                self._account.engine(welcome)
                 return welcome
             stop()
             if time.monotonic() > until:
@@ -189,6 +180,7 @@ class Relay:
     def _engine_died(self, stop: Callable[[], None]) -> None:
         """Find the engine again and send what it had in hand; once more alone, it is to blame."""
         sent = [out for out in self._out.values() if out.sent]
+        self._account.engine_died(len(sent))
         if self._careful and len(sent) == 1:
             raise EngineLost
         if self._engine:
@@ -213,6 +205,7 @@ class Relay:
             if not any(o.sent for o in self._out.values()):
                 self._answered = time.monotonic()
             out.sent = True
+            self._account.sent(index)
             engine.send(
                 wire.Listen(out.window, out.slot, self._terms.options.tasks, self._language)
             )
@@ -265,12 +258,14 @@ class Relay:
         match got[0]:
             case wire.Found(recording):
                 self._recording = recording
+                self._account.found(recording)
             case wire.Ready(window, slot):
                 self._ready(window, slot)
             case wire.Ended() as ended:
                 self._ended = ended
-            case wire.Said():
-                pass
+                self._account.sound(ended)
+            case wire.Said(lines):
+                self._account.said(lines)
             case wire.Failed(code, detail):
                 raise self._as_told(code, detail)
 
@@ -284,8 +279,8 @@ class Relay:
         busy = {out.slot for out in self._out.values()}
         if window.index != len(self._windows) or slot in busy or not 0 <= slot < SLOTS:
             raise ChildKilled(name=self._terms.name, why="it named a window out of turn")
-        since = self._windows[-1].end if self._windows else -_START_SLACK_SECONDS
-        if not _is_sane(window, since, self._terms.max_seconds):
+        since = self._windows[-1].end if self._windows else -START_SLACK_SECONDS
+        if not is_sane(window, since, self._terms.max_seconds):
             raise ChildKilled(name=self._terms.name, why="it named a window that cannot be")
         self._windows.append(window)
         self._out[window.index] = _Out(window, slot)
@@ -313,6 +308,7 @@ class Relay:
         if set(out.answers) != set(self._terms.options.tasks):
             return
         out.sent = False
+        self._account.heard(heard.index)
         self._vote()
         if self._language is not None:
             self._settle()
@@ -389,6 +385,7 @@ class Relay:
     def _outcome(self, welcome: wire.Welcome) -> Outcome:
         if self._recording is None or self._ended is None:
             raise ChildKilled(name=self._terms.name, why="it ended without a recording")
+        self._account.over(self._language or "en", self._probability, self._ended.seconds)
         return Outcome(
             recording=self._recording,
             ended=self._ended,

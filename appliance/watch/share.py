@@ -10,6 +10,7 @@ Not here: what it does (rounds), what is done when it dies (supervisor).
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 from typing import Any
 
 import pytest
 
+from appliance import logbook
 from appliance.states import State
 from appliance.store import sightings
 from tests.line.running import SAMPLES, Running
@@ -40,6 +43,7 @@ def test_one_correlation_id_leads_from_the_sighting_to_the_export(box: Running) 
         *(("watch", event) for event in ("receiving", "settled", "admitted")),
         *(("worker", event) for event in ("claimed", f"job {job.id}: done")),
         ("decode", "reading"),
+        ("porter", "carrying"),
         *(("engine", event) for event in ("listening", "hung up")),
     }
     box.until(lambda: wanted <= told(), "every process spoke of it")
@@ -63,3 +67,36 @@ def test_a_file_that_is_ignored_is_a_line_with_its_rule(box: Running) -> None:
     assert [(one["event"], one["why"], one["share"]) for one in mine()] == [
         ("ignored", "link", "inbox")
     ]
+
+
+def test_the_log_of_an_attempt_tells_the_whole_line(box: Running) -> None:
+    job = box.ended(box.drop(ENGLISH, "told", "talk.wav"))
+    told = logbook.read(box.settings.state("logs"), job.id, 1)
+    assert told is not None
+    events = {line["event"]: line for line in told}
+    assert events["claimed"]["correlation"] == job.correlation
+    assert events["staged"]["sha256"] == job.sha256
+    assert events["exported"]["files"] == 6
+    assert (events["ended"]["state"], events["ended"]["code"]) == ("done", None)
+    assert set(logbook.summary(told).seconds) == {"stage", "transcribe", "record", "deliver"}
+
+
+def test_no_log_holds_a_word_that_was_said_or_asked_for(box: Running) -> None:
+    os.makedirs(box.path("private"))
+    with open(box.path("private", ".transcribe.toml"), "w", encoding="utf-8") as stream:
+        stream.write('vocabulary = ["Zwetschgenkompott"]\n')
+    job = box.ended(box.drop(ENGLISH, "private", "talk.wav"))
+    assert job.options.vocabulary == ("Zwetschgenkompott",)
+    with open(box.path("private", "talk.json"), encoding="utf-8") as stream:
+        words = re.findall(r"\w+", json.load(stream)["text"].lower())
+    pairs = {f"{one} {two}" for one, two in itertools.pairwise(words)}
+    assert len(pairs) > 5
+    texts = [*box.printed]
+    for folder, _, names in os.walk(box.settings.state("logs")):
+        for name in names:
+            with open(os.path.join(folder, name), encoding="utf-8") as stream:
+                texts.append(stream.read())
+    logs = re.sub(r"\W+", " ", "\n".join(texts).lower())
+    assert f"job {job.id} done" in logs
+    assert "zwetschgenkompott" not in logs
+    assert not {pair for pair in pairs if f" {pair} " in logs}
