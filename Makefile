@@ -34,7 +34,7 @@ format: install  ## Put the code into its form
 	$(BIN)/ruff check --fix .
 
 # What the tests need from Debian; installed when we may, asked for by name when not.
-PROGRAMS := espeak-ng chromium
+PROGRAMS := espeak-ng chromium bindfs
 .PHONY: programs
 programs:
 	@for program in $(PROGRAMS); do \

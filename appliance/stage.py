@@ -40,7 +40,7 @@ from appliance.health import room
 from appliance.nouns import Source, Staged, display, mtime_ns_of
 from appliance.settings import GB
 
-PIECE: Final = 1024 * 1024  # bytes read at a time
+PIECE: Final = 256 * 1024  # bytes read at a time: 9 kB a second are signs enough for a porter
 
 # What the share's answer means. Anything else is a file server that does not work.
 _SHARE: Final[Mapping[int, type[ApplianceError]]] = {

@@ -141,6 +141,7 @@ class Child:
 
     def end(self, patience: float) -> None:
         """Wait until it has ended; kill it when that takes longer than `patience` seconds."""
+        self._left = [process for process in self._left if process.poll() is None]
         if self._process is None:
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
