@@ -28,6 +28,7 @@ from appliance.errors import (
     NodeIO,
     Stalled,
 )
+from appliance.health import isolation
 from appliance.nouns import display
 from appliance.settings import Settings
 from appliance.states import State, Verdict, after
@@ -99,6 +100,7 @@ def work(settings: Settings) -> None:
         if not alone:
             raise AlreadyRunning(where=settings.state_dir)
         box = opened.enter_context(open_box(settings))
+        look_at_the_walls(settings)
         _discard_broken(settings.state("huey.db"))
         bell = Bell(settings.state_dir)
         bell.answer = lambda job_id: None if box.stopping.is_set() else perform(job_id, box)
@@ -123,6 +125,17 @@ def work(settings: Settings) -> None:
         bell.close()
         if damaged.is_set():
             raise NodeIO(where=settings.state_dir, why="a database is damaged; we start again")
+
+
+def look_at_the_walls(settings: Settings) -> None:
+    """Find out how well strangers' files are held in here. Raises IsolationWeak where it must."""
+    weak = isolation.weakness(isolation.ask(settings.run_dir))
+    if weak is None:
+        log.info("the decoder works behind every wall")
+        return
+    if settings.worker.require_isolation:
+        raise weak
+    log.warning("%s", weak.sentence, extra={"code": weak.code, **weak.detail})
 
 
 def _reconcile_until(

@@ -17,7 +17,7 @@ from typing import Final
 
 from appliance import weights
 from appliance.errors import ModelCorrupt, ModelMissing
-from appliance.health import ready
+from appliance.health import isolation, ready
 from appliance.settings import GB, Profile, Settings
 from appliance.states import State
 from appliance.store import gates, jobs, shares
@@ -111,6 +111,17 @@ def models(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
             yield Finding(f"model {name}", Level.OK, f"{name} lies in {folder.path}")
 
 
+def walls(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
+    """Behind which walls does the worker decode strangers' files?"""
+    found = isolation.known(settings.run_dir)
+    if found is None:
+        return  # no worker has started, and that is said elsewhere
+    if weak := isolation.weakness(found):
+        yield Finding("isolation", Level.WARN, weak.sentence, weak.next_step)
+    else:
+        yield Finding("isolation", Level.OK, "strangers' files are decoded behind every wall")
+
+
 def every_share(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
     """Is each share there, the right one, and let in?"""
     for share in settings.share:
@@ -150,6 +161,7 @@ CHECKS: Final[tuple[Callable[[Ledger, Settings], Iterator[Finding]], ...]] = (
     processes,
     models,
     every_share,
+    walls,
     closed_gates,
     failures,
 )
