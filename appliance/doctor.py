@@ -19,19 +19,13 @@ from typing import Final
 
 from appliance import __version__
 from appliance.health.finding import Finding, Level
+from appliance.limits import WALLS, probe
 
 _LIBRARIES: Final = ("faster-whisper", "ctranslate2", "av", "onnxruntime", "huey", "sqlite-utils")
 _FFMPEG_FLOOR: Final = (8, 1, 2)  # CVE-2026-8461 (MagicYUV) is fixed from here on
 _WAL_SAFE: Final = (((3, 44, 6), (3, 45)), ((3, 50, 7), (3, 51)), ((3, 51, 3), (99,)))
 _WEAKER: Final = "A stranger's file is decoded with weaker walls around it; a newer kernel helps."
 
-# Run in a child, because confining cannot be undone.
-_PROBE: Final = """
-import dataclasses, json, sys
-from appliance import limits
-achieved = limits.seal(limits.confine(limits.Limits()))
-json.dump(dataclasses.asdict(achieved), sys.stdout)
-"""
 _DECODER: Final = "import av, json, sys; json.dump(str(av.ffmpeg_version_info), sys.stdout)"
 _GPUS: Final = (
     "import ctranslate2, json, sys; json.dump(ctranslate2.get_cuda_device_count(), sys.stdout)"
@@ -75,13 +69,10 @@ def _ffmpeg() -> Finding:
 
 
 def _isolation() -> Iterator[Finding]:
-    achieved = _child(_PROBE)
-    if not isinstance(achieved, dict):
-        yield Finding("decoder", Level.FAIL, "the decode child cannot be confined", _WEAKER)
-        return
-    for wall, there in achieved.items():
-        text = f"decode child: {wall.replace('_', ' ')}"
-        if there:
+    missing = probe().missing()
+    for wall in WALLS.values():
+        text = f"decode child: {wall}"
+        if wall not in missing:
             yield Finding("decoder", Level.OK, text)
         else:
             yield Finding("decoder", Level.WARN, f"{text}: not possible here", _WEAKER)

@@ -154,6 +154,7 @@ class WorkerSettings(_Section):
     job_cpu: Positive = 1.0  # processors
     job_timeout_factor: Positive = 4.0  # times the length of the recording, at least ten minutes
     require_cgroups: bool = False
+    require_isolation: bool = False  # refuse to decode unless every wall around it stands
 
 
 class DiskSettings(_Section):

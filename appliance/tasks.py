@@ -35,6 +35,7 @@ from appliance.errors import (
     NodeIO,
     Stalled,
 )
+from appliance.health import isolation
 from appliance.logbook import Book
 from appliance.nouns import display
 from appliance.porter import SILENCE_SECONDS
@@ -149,6 +150,7 @@ def work(
         if not alone:
             raise AlreadyRunning(where=settings.state_dir)
         box = opened.enter_context(open_box(settings, silence=silence))
+        look_at_the_walls(settings)
         repair.discard_broken_queue(settings.state_dir)
         bell = Bell(settings.state_dir)
         bell.answer = lambda job_id: None if box.stopping.is_set() else perform(job_id, box)
@@ -177,6 +179,17 @@ def work(
             raise LedgerDamaged(
                 where=settings.state_dir, why="it, or the queue beside it, is damaged"
             )
+
+
+def look_at_the_walls(settings: Settings) -> None:
+    """Find out how well strangers' files are held in here. Raises IsolationWeak where it must."""
+    weak = isolation.weakness(isolation.ask(settings.run_dir))
+    if weak is None:
+        log.info("the decoder works behind every wall")
+        return
+    if settings.worker.require_isolation:
+        raise weak
+    log.warning("%s", weak.sentence, extra={"code": weak.code, **weak.detail})
 
 
 def _reconcile_until(

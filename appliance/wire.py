@@ -132,6 +132,8 @@ class Ended:
     windows: int
     damaged: int  # packets that could not be decoded
     missing: float  # seconds the container promised and did not hold
+    broken_off: bool = False  # it does not end as its format ends; nobody knows what is missing
+    blank: float = 0.0  # seconds at its end for which the file holds nothing but zeros
 
 
 @dataclass(frozen=True, slots=True)

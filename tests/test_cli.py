@@ -217,7 +217,7 @@ def test_a_model_that_is_not_there_is_told_with_the_way_to_it(place: Place) -> N
 def test_the_doctor_names_every_wall_around_the_decoder(place: Place) -> None:
     told = place.read("doctor", expect=1)  # no engine runs here
     walls = {row["text"] for row in told if row["code"] == "decoder"}
-    assert len(walls) == 6
+    assert len(walls) == 7
     assert {row["code"] for row in told} >= {"sqlite", "ffmpeg", "disk", "engine", "model"}
 
 

@@ -399,11 +399,13 @@ def test_words_never_overlap_and_never_run_backwards() -> None:
 
 
 def test_the_reader_is_told_what_to_doubt() -> None:
-    ended = Ended(seconds=70.0, speech=4.0, windows=1, damaged=3, missing=12.34)
+    ended = Ended(70.0, 4.0, 1, damaged=3, missing=12.34, broken_off=True, blank=7.77)
     unsure = [Word(n / 4, n / 4 + 0.2, " hm", 0.1) for n in range(8)]
     codes = {w.code: w.detail for w in assembled(unsure, ended=ended).warnings}  # type: ignore[attr-defined]
     assert codes["warning.missing-seconds"] == {"seconds": 12.3}
     assert codes["warning.decode-errors"] == {"count": 3}
+    assert codes["warning.blank-end"] == {"seconds": 7.8}
+    assert "warning.broken-off" in codes
     assert codes["warning.low-confidence"] == {"percent": 100}
     assert "warning.selftest-model" in codes
     silent = assembled([])

@@ -61,7 +61,15 @@ class Attempt:
             self._hand_over(window, samples)
         self._say()
         self._channel.send(
-            Ended(sound.seconds, self._speech, self._windows, sound.damaged, sound.missing)
+            Ended(
+                seconds=sound.seconds,
+                speech=self._speech,
+                windows=self._windows,
+                damaged=sound.damaged,
+                missing=sound.missing,
+                broken_off=sound.broken_off,
+                blank=sound.blank,
+            )
         )
 
     def _reported(self, sound: Sound) -> Iterator[Block]:

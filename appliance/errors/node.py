@@ -172,6 +172,21 @@ class WorkerDied(NodeError):
     budget = Budget.LOSSES
 
 
+class IsolationWeak(NodeError):
+    """Found when a worker starts. The work goes on, unless `require_isolation` forbids it."""
+
+    code = "node.isolation-weak"
+    message = (
+        "Strangers' files are decoded behind fewer walls than there should be; missing: {walls}."
+    )
+    hint = (
+        "`appliance doctor` names each wall. Run a kernel with Landlock and seccomp, on x86_64 or "
+        "aarch64, outside of a container that forbids them."
+    )
+    retry = Retry.NEVER
+    note = False
+
+
 class AlreadyRunning(NodeError):
     code = "node.already-running"
     message = "Another appliance is already running on {where}."

@@ -14,7 +14,7 @@ from typing import Final
 
 from appliance import weights
 from appliance.errors import ModelCorrupt, ModelMissing
-from appliance.health import keeping, ready, room
+from appliance.health import isolation, keeping, ready, room
 from appliance.health.finding import Finding, Level
 from appliance.settings import GB, Profile, Settings
 from appliance.states import State
@@ -92,6 +92,17 @@ def models(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
             yield Finding(f"model {name}", Level.OK, f"{name} lies in {folder.path}")
 
 
+def walls(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
+    """Behind which walls does the worker decode strangers' files?"""
+    found = isolation.known(settings.run_dir)
+    if found is None:
+        return  # no worker has started, and that is said elsewhere
+    if weak := isolation.weakness(found):
+        yield Finding("isolation", Level.WARN, weak.sentence, weak.next_step)
+    else:
+        yield Finding("isolation", Level.OK, "strangers' files are decoded behind every wall")
+
+
 def every_share(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
     """Is each share there, the right one, and let in?"""
     for share in settings.share:
@@ -134,6 +145,7 @@ CHECKS: Final[tuple[Callable[[Ledger, Settings], Iterator[Finding]], ...]] = (
     processes,
     models,
     every_share,
+    walls,
     closed_gates,
     failures,
 )
