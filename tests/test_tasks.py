@@ -116,7 +116,7 @@ def test_an_end_that_cannot_be_written_does_not_strand_the_job(
     assert job.state is State.RUNNING
     rung: list[int] = []
     recover.reconcile(box.ledger, box.settings, ring=rung.append, pending=0, minded=box.minds)
-    assert jobs.must(box.ledger, job.id).state is State.RETRY_WAIT
+    assert jobs.must(box.ledger, job.id).state is State.QUEUED
 
 
 def test_a_job_a_thread_of_ours_is_at_is_not_taken_away(box: Box) -> None:
