@@ -1,4 +1,5 @@
-"""What every long-lived process of the box has: its log, its readiness, its proof of life.
+"""What every long-lived process of the box has: its log, its readiness, its proof of life;
+and what a child of one needs: to die with it, and what it is told at its birth.
 
 Not here: what the processes do (watch, tasks, engine, web).
 """
@@ -6,11 +7,13 @@ Not here: what the processes do (watch, tasks, engine, web).
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import importlib
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -23,6 +26,7 @@ try:
 except ImportError:
     systemd = None
 
+_PR_SET_PDEATHSIG: Final = 1
 _RESERVED: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "process"}
 
 
@@ -192,5 +196,28 @@ def only_one(folder: str, name: str) -> Iterator[bool]:
             yield False
         else:
             yield True
+    finally:
+        os.close(fd)
+
+
+def die_with(parent: int) -> None:
+    """In a child: have the kernel kill us when `parent` dies, even if it dies before we ask.
+
+    It fires when the *thread* that started us ends; a parent starts its children from one
+    that lives as long as the process.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+@contextlib.contextmanager
+def in_memory(content: bytes) -> Iterator[int]:
+    """Lend a file in memory that holds `content`, to be read from its beginning by a child."""
+    fd = os.memfd_create("told", os.MFD_CLOEXEC)
+    try:
+        os.write(fd, content)
+        os.lseek(fd, 0, os.SEEK_SET)
+        yield fd
     finally:
         os.close(fd)

@@ -8,6 +8,7 @@ Not here: the bell itself (bell), what is done with a job (workloads), when it i
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import random
@@ -15,7 +16,7 @@ import sqlite3
 import threading
 from typing import Final
 
-from appliance import daemon, marker, recover, report
+from appliance import daemon, recover, report
 from appliance.bell import Bell
 from appliance.box import Box, open_box
 from appliance.errors import (
@@ -29,7 +30,7 @@ from appliance.errors import (
     Stalled,
 )
 from appliance.nouns import display
-from appliance.settings import Settings
+from appliance.settings import Settings, Share
 from appliance.states import State, Verdict, after
 from appliance.store import jobs
 from appliance.store.jobs import Job
@@ -73,9 +74,15 @@ def _end(box: Box, job: Job, error: ApplianceError) -> None:
     share = box.settings.share_named(job.source.share)
     with contextlib.suppress(Fenced):
         if share is not None:
-            guard = marker.guard(box.ledger, share)
-            report.report(box.ledger, share, job, error, became=verdict.state, guard=guard)
+            note = functools.partial(_note, box, share, job, error, verdict.state)
+            report.report(job, error, became=verdict.state, note=note)
         jobs.end(box.ledger, job, verdict, error, who=box.owner.id)
+
+
+def _note(box: Box, share: Share, job: Job, error: ApplianceError, became: State) -> None:
+    """Have a note put beside the recording, where one is due."""
+    if report.is_note_due(box.ledger, share, job, error, became):
+        box.porters.carry("note", job, share, error, stop=lambda: box.sign(job.id))
 
 
 def _judge(job: Job, error: ApplianceError, *, most: int) -> tuple[Verdict, ApplianceError]:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from appliance import report as reporting
+from appliance.deliver import Guard
 from appliance.errors import (
     CATALOGUE,
     ApplianceError,
@@ -22,16 +24,36 @@ from appliance.errors import (
     SourceMissing,
     TooLong,
 )
-from appliance.report import NOTE_SUFFIX, error_note, report, shown
+from appliance.report import NOTE_SUFFIX, error_note, shown
+from appliance.settings import Share
 from appliance.states import State
 from appliance.store import exports as table
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
-from tests.folder import Folder, export, lent
+from tests.folder import Folder, export, lent, well
 from tests.witness import CRASHED, Stepwise, die, in_child, watching
 
 NOTE = b"talk.mp4.ERROR.txt"
 EMPTY = SourceEmpty(name="talk.mp4")
+
+
+def report(
+    ledger: Ledger,
+    share: Share,
+    job: Job,
+    error: ApplianceError | None = None,
+    *,
+    became: State | None = None,
+    guard: Guard = well,
+) -> None:
+    """What the worker does, with the note written in this process."""
+    state = became or (State.DONE if error is None else job.state)
+
+    def note() -> None:
+        if reporting.is_note_due(ledger, share, job, error, state):
+            reporting.note(ledger, share, job, error, guard=guard)
+
+    reporting.report(job, error, became=became, note=note)
 
 
 @pytest.fixture

@@ -74,18 +74,20 @@ def deliver(
     *,
     guard: Guard = well,
     whole_name: bool = False,
+    beat: Callable[[], None] = well,
 ) -> list[Published]:
     """Put every export beside the recording of `job` and say which files they became.
 
     `root` is the folder of the job's share. `guard` is asked before anything is written
     and again before each file appears. `whole_name` appends the suffix to `talk.mp4`
-    instead of `talk`. Calling it again, in the same or a later attempt, is harmless.
+    instead of `talk`. `beat` is called with every step that got on. Calling it again, in
+    the same or a later attempt, is harmless.
 
     Raises share.offline, share.read-only, share.full, share.busy, source.missing,
     source.changed, source.name-too-long, source.export-conflict, node.io, Fenced, and
     whatever the guard raises. None of them leaves a hidden file of this attempt behind.
     """
-    errand = _Errand(ledger, root, job, guard)
+    errand = _Errand(ledger, root, job, guard, beat)
     ordered = sorted(exports, key=lambda export: export.format == LAST)
     parcels = [_Parcel.of(job, export) for export in ordered]
     try:
@@ -152,6 +154,7 @@ class _Errand:
     root: str
     job: Job
     guard: Guard
+    beat: Callable[[], None] = well
 
     def ask(self) -> None:
         """Is this still the share we know? One that cannot even be asked does not answer."""
@@ -204,6 +207,7 @@ def _make_ready(
     _sweep(folder, neighbours, job.id, before=job.attempt + 1)
     for parcel in parcels:
         place.write(folder, parcel.temp, parcel.export.content)
+        errand.beat()
     twins = names.twins(job.source.name, neighbours)
     if whole_name or any(place.is_file(folder, twin) for twin in twins):
         return job.source.name
@@ -326,6 +330,7 @@ def _put(errand: _Errand, folder: int, parcel: _Parcel, spot: _Spot) -> Publishe
         table.forget(ledger, job, spot.path)
         return None
     place.sync(folder)
+    errand.beat()
     table.published(ledger, job, spot.path)
     return table.at(ledger, job.source.share, spot.path)
 

@@ -42,6 +42,12 @@ def record(ledger: Ledger, job: Job, transcript: Transcript, *, asked_sha256: st
         )
 
 
+def of_job(ledger: Ledger, job: Job) -> tuple[Transcript, ...] | None:
+    """Every transcript this job's epoch asks for; None while one of them is not recorded."""
+    found = [get(ledger, job, task) for task in job.options.tasks]
+    return None if None in found else tuple(one for one in found if one is not None)
+
+
 def get(ledger: Ledger, job: Job, task: str) -> Transcript | None:
     """The transcript of this job's epoch, if it is recorded."""
     row = ledger.row(

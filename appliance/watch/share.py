@@ -10,7 +10,6 @@ Not here: what it does (rounds), what is done when it dies (supervisor).
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -20,13 +19,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from appliance import daemon
 from appliance.bell import Bell
 from appliance.settings import Settings
 from appliance.store.ledger import Ledger
 from appliance.watch.finds import Ring
 from appliance.watch.rounds import Rounds
 
-_PR_SET_PDEATHSIG: Final = 1
 _BEAT_SECONDS: Final = 1.0
 
 
@@ -73,17 +72,10 @@ def watch_share(
             rounds.close()
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel kill us when the supervisor dies, even if it dies before we could ask."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(1)
-
-
 def main(arguments: list[str]) -> None:
     """Run as the child of a supervisor."""
     name, pulse_fd, parent = arguments[0], int(arguments[1]), int(arguments[2])
-    _die_with(parent)
+    daemon.die_with(parent)
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # what a broken lease sends kills otherwise
     stopping, wake = threading.Event(), threading.Event()
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from appliance import daemon
 from appliance.errors import AlreadyRunning, NodeError, ShareOffline
 from appliance.settings import Settings, Share
 from appliance.store import gates, schema, shares
@@ -80,7 +81,7 @@ class Child:
     def _start(self, now: float) -> None:
         pulse, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         command = [sys.executable, "-m", f"{__package__}.share"]
-        with _in_memory(self._settings.model_dump_json().encode()) as told:
+        with daemon.in_memory(self._settings.model_dump_json().encode()) as told:
             self._process = subprocess.Popen(
                 [*command, self.share.name, str(theirs), str(os.getpid())],
                 stdin=told,
@@ -123,18 +124,6 @@ class Child:
             self._process.kill()
             self._process.wait()
         self._close()
-
-
-@contextlib.contextmanager
-def _in_memory(content: bytes) -> Iterator[int]:
-    """Lend a file in memory that holds `content`, to be read from its beginning."""
-    fd = os.memfd_create("settings", os.MFD_CLOEXEC)
-    try:
-        os.write(fd, content)
-        os.lseek(fd, 0, os.SEEK_SET)
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def watch(

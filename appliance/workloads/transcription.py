@@ -6,6 +6,9 @@ The first file to read. A stage takes a value and returns a value; each is enter
 job's row. What is recorded is never computed twice: a job that comes back after its
 transcript was recorded goes straight to delivering.
 
+What touches the share (stage, deliver, the note) is done by a porter, a child that can be
+killed: a file server that hangs holds no thread of ours.
+
 Not here: how any stage does it (its own module), how errors end (tasks).
 """
 
@@ -15,13 +18,12 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-from appliance import export, marker, report, stage, weights
+from appliance import report, stage, weights
 from appliance.box import Box
-from appliance.deliver import deliver
 from appliance.errors import Cancelled, Interrupted, ShareOffline, SourceMissing
 from appliance.nouns import Notice, Provenance, Staged, Transcript, display
-from appliance.settings import GB, Share
-from appliance.states import Stage
+from appliance.settings import Share
+from appliance.states import Stage, State
 from appliance.store import jobs, transcripts
 from appliance.store.jobs import Job
 from appliance.transcribe import Request, transcribe
@@ -38,10 +40,8 @@ def transcription(job: Job, box: Box) -> None:
         recorded, rss_peak = _recorded(job, share, box)
         box.owner.progress(job.id, stage=Stage.DELIVER)
         job = jobs.enter(box.ledger, job, Stage.DELIVER, duration=recorded[0].duration)
-        exports = [one for each in recorded for one in export.render_all(each, job.options)]
-        guard = marker.guard(box.ledger, share)
-        deliver(box.ledger, share.root, job, exports, guard=guard)
-        report.report(box.ledger, share, job, guard=guard)
+        box.porters.carry("deliver", job, share, stop=_going_down(job, box))
+        report.report(job, note=lambda: _take_note_back(job, share, box))
         jobs.finish(box.ledger, job, _warnings(recorded), rss_peak=rss_peak)
     finally:
         stage.free(box.settings.state("spool"), job.id)
@@ -49,21 +49,11 @@ def transcription(job: Job, box: Box) -> None:
 
 def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...], int | None]:
     """The job's transcripts as they stand in the ledger; what is missing is made and recorded."""
-    there = _in_the_ledger(job, box)
+    there = transcripts.of_job(box.ledger, job)
     if there is not None:
         return there, None
     box.owner.progress(job.id, stage=Stage.STAGE)
-    staged = stage.stage(
-        share.root,
-        job.source,
-        box.settings.state("spool"),
-        job=job.id,
-        spool_bytes=int(box.settings.node.spool_gb * GB),
-        keep_free_bytes=int(box.settings.disk.stop_below_gb * GB),
-        max_bytes=share.max_bytes,
-        marker_id=marker.expected(box.ledger, share),
-        cancelled=lambda: _cancelled(job, box),
-    )
+    staged = box.porters.stage(job, share, stop=_stopper(job, box))
     job = jobs.enter(box.ledger, job, Stage.TRANSCRIBE, sha256=staged.sha256)
     model = weights.find(job.options.model, box.settings.model_dir)
     asked = transcripts.asked(job.options, model.sha256)
@@ -74,12 +64,7 @@ def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...],
     job = jobs.enter(box.ledger, job, Stage.RECORD)
     for transcript in made:
         transcripts.record(box.ledger, job, transcript, asked_sha256=asked)
-    return _in_the_ledger(job, box) or made, rss_peak
-
-
-def _in_the_ledger(job: Job, box: Box) -> tuple[Transcript, ...] | None:
-    found = [transcripts.get(box.ledger, job, task) for task in job.options.tasks]
-    return None if None in found else tuple(one for one in found if one is not None)
+    return transcripts.of_job(box.ledger, job) or made, rss_peak
 
 
 def _found_again(job: Job, staged: Staged, asked: str, box: Box) -> tuple[Transcript, ...] | None:
@@ -136,19 +121,36 @@ def _cancelled(job: Job, box: Box) -> bool:
 
 
 def _stopper(job: Job, box: Box) -> Callable[[], None]:
-    """What the relay asks every second: is this job still wanted, and still ours?"""
+    """What a stage asks every second: is this job still wanted, and still ours?"""
+    going_down = _going_down(job, box)
+
+    def stop() -> None:
+        if _cancelled(job, box):
+            raise Cancelled
+        going_down()
+
+    return stop
+
+
+def _going_down(job: Job, box: Box) -> Callable[[], None]:
+    """The same of a stage that is not cancelled: half a set of files helps nobody."""
     patience = _GRACE_SECONDS
 
     def stop() -> None:
         nonlocal patience
-        if _cancelled(job, box):
-            raise Cancelled
+        box.sign(job.id)
         if box.stopping.is_set():
             patience -= 1.0
             if patience < 0:
                 raise Interrupted
 
     return stop
+
+
+def _take_note_back(job: Job, share: Share, box: Box) -> None:
+    """Have the note of an earlier failure removed, where there is one."""
+    if report.is_note_due(box.ledger, share, job, None, State.DONE):
+        box.porters.carry("note", job, share, stop=_going_down(job, box))
 
 
 def _warnings(recorded: tuple[Transcript, ...]) -> list[Notice]:
