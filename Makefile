@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ONCE   ?=
+LANE   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check format test proof lock clean
+.PHONY: help install demo check format test proof faults faults-long lock clean
 
 help:  ## Say what there is
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -34,7 +35,7 @@ format: install  ## Put the code into its form
 	$(BIN)/ruff check --fix .
 
 # What the tests need from Debian; installed when we may, asked for by name when not.
-PROGRAMS := espeak-ng chromium bindfs
+PROGRAMS := espeak-ng chromium bindfs strace
 .PHONY: programs
 programs:
 	@for program in $(PROGRAMS); do \
@@ -52,9 +53,15 @@ test: check programs  ## Everything that proves the product
 proof: install programs  ## The long proofs, with their figures (PROOF=words: one of them)
 	$(BIN)/python -m tests.proof $(PROOF)
 
+faults: install programs  ## Break everything for an hour: nothing lost, nothing twice (LANE=kill)
+	$(BIN)/python -m tests.faults $(LANE)
+
+faults-long: install programs  ## The same in full; what passed at this commit is not run again
+	$(BIN)/python -m tests.faults --long $(LANE)
+
 lock: install  ## Write the lock files anew (hashes, no addresses)
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 clean:  ## Remove what the targets above made; ./inbox and its recordings stay
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .faults .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -50,8 +50,9 @@ class Owner:
         self._folder = os.path.join(run_dir, "owners")
         os.makedirs(self._folder, mode=0o770, exist_ok=True)
         self._file = os.path.join(self._folder, self.id)
-        self._fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)  # somebody may be asking whether we live
+        with _births(self._folder):
+            self._fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)  # somebody may be asking whether we live
         self._progress: dict[int, dict[str, Any]] = {}
         self._guard = threading.Lock()
 
@@ -93,9 +94,7 @@ def alive(run_dir: str, owner: str) -> bool:
     except BlockingIOError:
         return True
     else:
-        for left in (file, f"{file}.json", f"{file}.json.new"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(left)
+        _remove(file)
         return False
     finally:
         os.close(fd)
@@ -115,6 +114,35 @@ def held(run_dir: str, owner: str) -> bool:
         return False
     finally:
         os.close(fd)
+
+
+def forget_the_dead(run_dir: str) -> None:
+    """Remove what processes left that died while nobody had a job to ask after."""
+    folder = os.path.join(run_dir, "owners")
+    if not os.path.isdir(folder):
+        return
+    with _births(folder):
+        for name in {name.partition(".")[0] for name in os.listdir(folder)}:
+            if not alive(run_dir, name):
+                _remove(os.path.join(folder, name))
+
+
+@contextlib.contextmanager
+def _births(folder: str) -> Iterator[None]:
+    """Keep others out while an owner's file has no lock yet: it would look like a dead one's."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _remove(file: str) -> None:
+    """Remove an owner's file and what lies beside it."""
+    for left in (file, f"{file}.json", f"{file}.json.new"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(left)
 
 
 def progress_board(run_dir: str) -> dict[int, dict[str, Any]]:

@@ -52,6 +52,7 @@ def reconcile(
     the job could not write down how it ended (a full disk, a locked ledger).
     """
     _bury_the_dead(ledger, minded or (lambda job: _owner_lives(settings.run_dir, job)))
+    daemon.forget_the_dead(settings.run_dir)
     _wake(ledger, overdue.due(ledger, ledger.clock()))
     _try_gates(ledger, settings)
     _ask_another_model(ledger, settings)

@@ -124,5 +124,7 @@ def after(error: ApplianceError, *, spent: int, jitter: Callable[[float, float],
         return Verdict(State.FAILED)
     if error.budget is not Budget.NONE and spent + 1 >= ALLOWANCE[error.budget]:
         return Verdict(State.DEAD)
+    if error.budget is Budget.LOSSES and not spent:
+        return Verdict(State.RETRY_WAIT)  # it did nothing wrong: on with it at once
     ceiling = min(BACKOFF_CAP_SECONDS, BACKOFF_BASE.get(error.budget, 5.0) * 2**spent)
     return Verdict(State.RETRY_WAIT, jitter(0.0, ceiling))

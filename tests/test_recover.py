@@ -17,10 +17,11 @@ from appliance.errors import (
     ModelMissing,
     ShareOffline,
     SpoolFull,
+    WorkerDied,
 )
 from appliance.nouns import Options, Source
 from appliance.settings import NodeSettings, Profile, Settings
-from appliance.states import State, Verdict
+from appliance.states import State, Verdict, after
 from appliance.store import gates, jobs, schema
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
@@ -74,7 +75,15 @@ def test_a_job_whose_worker_died_is_taken_back_and_costs_nothing_but_a_loss(site
     job = site.claimed("an owner that never was")
     site.round()
     back = jobs.must(site.ledger, job.id)
-    assert (back.state, back.losses, back.errors, back.crashes) == (State.RETRY_WAIT, 1, 0, 0)
+    assert (back.losses, back.errors, back.crashes) == (1, 0, 0)
+    assert back.state is State.QUEUED, "the first time it goes on at once"
+    assert site.rung == [job.id]
+
+
+def test_a_job_whose_worker_died_again_waits_a_little() -> None:
+    ended = after(WorkerDied(), spent=1, jitter=lambda _low, high: high)
+    assert ended == Verdict(State.RETRY_WAIT, 10.0)
+    assert after(WorkerDied(), spent=4, jitter=lambda low, _high: low).state is State.DEAD
 
 
 def test_an_owner_of_another_boot_is_dead_even_if_its_file_is_locked(site: Site) -> None:
@@ -83,7 +92,7 @@ def test_an_owner_of_another_boot_is_dead_even_if_its_file_is_locked(site: Site)
         with site.ledger.writing() as db:
             db.execute("UPDATE job SET boot_id = 'another boot' WHERE id = ?", [job.id])
         site.round()
-        assert site.state(job) is State.RETRY_WAIT
+        assert site.state(job) is State.QUEUED
 
 
 def test_a_wait_that_is_over_ends_and_the_bell_is_rung(site: Site) -> None:
@@ -197,3 +206,16 @@ def test_a_dead_owners_files_are_swept(site: Site) -> None:
         assert not daemon.alive(site.settings.run_dir, "dead")
         assert daemon.alive(site.settings.run_dir, owner.id)
     assert list(owners.iterdir()) == []
+
+
+def test_an_owner_that_died_idle_leaves_nothing(site: Site) -> None:
+    owners = os.path.join(site.settings.run_dir, "owners")
+    with daemon.Owner(site.settings.run_dir) as living:
+        for name in ("c0ffee", "c0ffee.json", "c0ffee.json.new", "f00d.json"):
+            with open(os.path.join(owners, name), "w", encoding="ascii"):
+                pass
+        living.progress(1, stage="stage")
+        site.round()
+        assert sorted(os.listdir(owners)) == [living.id, f"{living.id}.json"]
+        assert daemon.alive(site.settings.run_dir, living.id)
+    assert not os.listdir(owners)

@@ -160,7 +160,7 @@ def test_a_worker_that_stops_leaves_what_it_cannot_write_to_the_next(
     assert job.state is State.RUNNING
     rung: list[int] = []
     recover.reconcile(box.ledger, box.settings, ring=rung.append, pending=0, minded=box.minds)
-    assert jobs.must(box.ledger, job.id).state is State.RETRY_WAIT
+    assert jobs.must(box.ledger, job.id).state is State.QUEUED
 
 
 def test_a_job_that_is_rung_twice_stays_with_whoever_has_it(
