@@ -26,6 +26,7 @@ from appliance.errors import (
     DecoderCrash,
     Fenced,
     NodeIO,
+    ShareError,
     Stalled,
 )
 from appliance.nouns import display
@@ -69,13 +70,21 @@ def _perform(job: Job, box: Box) -> None:
 
 def _end(box: Box, job: Job, error: ApplianceError) -> None:
     """Write down what stopped a job; the note beside the file first, as with every export."""
-    verdict, error = _judge(job, error, most=box.settings.worker.max_attempts)
-    share = box.settings.share_named(job.source.share)
+    most = box.settings.worker.max_attempts
+    verdict, error = _judge(job, error, most=most)
     with contextlib.suppress(Fenced):
-        if share is not None:
-            guard = marker.guard(box.ledger, share)
-            report.report(box.ledger, share, job, error, became=verdict.state, guard=guard)
+        try:
+            _note(box, job, error, verdict)
+        except ShareError as unwell:  # it waits for its share, and ends when its note can be left
+            verdict, error = _judge(job, unwell, most=most)
         jobs.end(box.ledger, job, verdict, error, who=box.owner.id)
+
+
+def _note(box: Box, job: Job, error: ApplianceError, verdict: Verdict) -> None:
+    share = box.settings.share_named(job.source.share)
+    if share is not None:
+        guard = marker.guard(box.ledger, share)
+        report.report(box.ledger, share, job, error, became=verdict.state, guard=guard)
 
 
 def _judge(job: Job, error: ApplianceError, *, most: int) -> tuple[Verdict, ApplianceError]:
