@@ -12,11 +12,13 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from huey import SqliteHuey
 from huey.registry import Message
+
+from appliance.errors import NodeIO, on_the_box
 
 
 class _Doorbell:
@@ -47,18 +49,27 @@ def _nobody(_job_id: int) -> None:
     """Nobody answers in this process."""
 
 
+@contextlib.contextmanager
+def _named_errors(file: str) -> Iterator[None]:
+    """Name what SQLite and the disk answer; a damaged file stays what it is."""
+    with on_the_box(file):
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise NodeIO(where=file, why=str(error)) from error
+
+
 class Bell:
-    """The way into the worker's ear. Any process may ring it."""
+    """The way into the worker's ear. Any process may ring it. Raises node.* when it is made."""
 
     def __init__(self, state_dir: str) -> None:
-        os.makedirs(state_dir, mode=0o770, exist_ok=True)
-        self.huey = SqliteHuey(
-            "appliance",
-            filename=os.path.join(state_dir, "huey.db"),
-            results=False,
-            fsync=False,
-            serializer=_Doorbell(),
-        )
+        file = os.path.join(state_dir, "huey.db")
+        with _named_errors(file):
+            os.makedirs(state_dir, mode=0o770, exist_ok=True)
+            self.huey = SqliteHuey(
+                "appliance", filename=file, results=False, fsync=False, serializer=_Doorbell()
+            )
+        self._file = file
         self.answer: Callable[[int], None] = _nobody  # what the worker does when it rings
         self._task = self.huey.task(name="answer")(lambda job_id: self.answer(job_id))
 
@@ -68,8 +79,9 @@ class Bell:
             self._task(job_id, priority=priority)
 
     def unanswered(self) -> int:
-        """How many rings nobody has answered yet."""
-        return int(self.huey.pending_count())
+        """How many rings nobody has answered yet. Raises node.*."""
+        with _named_errors(self._file):
+            return int(self.huey.pending_count())
 
     def close(self) -> None:
         """Close this thread's connection."""

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Final, Self
 
 from appliance import wire
+from appliance.errors import NodeIO
 from appliance.limits import Child, Limits, spawn
 
 _SPARE: Final = 1
@@ -61,10 +62,10 @@ class Nursery:
 
     @contextlib.contextmanager
     def take(self) -> Iterator[DecodeChild]:
-        """Lend a child for one attempt; afterwards it is dead. Raises OSError where none starts."""
+        """Lend a child for one attempt; afterwards it is dead. Raises node.io where none starts."""
         child = self._ready.get()
         if isinstance(child, OSError):
-            raise child
+            raise NodeIO(where=self._argv[0], why=child.strerror or str(child)) from child
         try:
             yield child
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from appliance.errors import (
     EngineLost,
     EngineUnreachable,
     ModelMissing,
+    NodeIO,
     ShareOffline,
     WorkerDied,
 )
@@ -177,6 +179,14 @@ def test_a_copy_nobody_reads_leaves_the_spool(site: Site) -> None:
         assert os.listdir(site.settings.state("spool")) == [str(job.id)]
 
 
+def test_a_copy_of_a_job_in_the_queue_is_left_to_whoever_claims_it(site: Site) -> None:
+    job = jobs.add(site.ledger, SOURCE, Options(), correlation="c")
+    assert job is not None
+    os.makedirs(site.settings.state("spool", str(job.id)))
+    site.round()
+    assert os.listdir(site.settings.state("spool")) == [str(job.id)]
+
+
 def test_a_dead_owners_files_are_swept(site: Site) -> None:
     owners = Path(site.settings.run_dir) / "owners"
     with daemon.Owner(site.settings.run_dir) as owner:
@@ -200,3 +210,14 @@ def test_an_owner_that_died_idle_leaves_nothing(site: Site) -> None:
         assert sorted(os.listdir(owners)) == [living.id, f"{living.id}.json"]
         assert daemon.alive(site.settings.run_dir, living.id)
     assert not os.listdir(owners)
+
+
+def test_a_round_that_meets_a_bad_disk_names_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(daemon, "forget_the_dead", refuse)
+    with pytest.raises(NodeIO):
+        site.round()

@@ -31,6 +31,7 @@ from appliance.errors.node import (
     SpoolFull,
     Stalled,
     WorkerDied,
+    on_the_box,
 )
 from appliance.errors.policy import (
     Bug,
@@ -135,6 +136,7 @@ __all__ = [
     "TruncatedUpload",
     "WorkerDied",
     "named",
+    "on_the_box",
 ]
 
 

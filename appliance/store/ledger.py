@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 
 from sqlite_utils import Database
 
-from appliance.errors import ApplianceError, DiskFull, LedgerBusy, NodeIO
+from appliance.errors import ApplianceError, DiskFull, LedgerBusy, NodeIO, on_the_box
 
 PATIENCE_SECONDS: Final = 15.0
 _CLOCK_BOOTTIME: Final = 7
@@ -53,6 +53,8 @@ class _Mine:
     """What one thread holds: its connection and its own descriptor of the lock."""
 
     def __init__(self, folder: str) -> None:
+        self._file = os.path.join(folder, "ledger.lock")
+        self._lock: int | None = None
         connection = sqlite3.connect(
             os.path.join(folder, "ledger.db"),
             timeout=PATIENCE_SECONDS,
@@ -60,9 +62,6 @@ class _Mine:
             check_same_thread=False,  # closed by whoever closes the ledger
         )
         self.db = Database(connection, execute_plugins=False)
-        self.lock = os.open(
-            os.path.join(folder, "ledger.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660
-        )
         self.depth = 0
         for pragma in (
             "journal_mode = WAL",
@@ -71,11 +70,34 @@ class _Mine:
             "foreign_keys = ON",
             "mmap_size = 0",
         ):
-            connection.execute(f"PRAGMA {pragma}")
+            try:
+                connection.execute(f"PRAGMA {pragma}")
+            except sqlite3.Error:
+                connection.close()
+                raise
+
+    def take(self) -> None:
+        """Take the lock of every writer. Raises LedgerBusy, NodeIO."""
+        with on_the_box(self._file):
+            if self._lock is None:
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+                self._lock = os.open(self._file, flags, 0o660)
+            _lock(self._lock)
+
+    def free(self) -> None:
+        """Let go of it: what was committed is committed, so this never fails."""
+        if self._lock is None:
+            return
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+        except OSError:
+            os.close(self._lock)  # which frees it, whatever was answered
+            self._lock = None
 
     def close(self) -> None:
         self.db.close()
-        os.close(self.lock)
+        if self._lock is not None:
+            os.close(self._lock)
 
 
 class Ledger:
@@ -98,7 +120,8 @@ class Ledger:
     def _mine(self) -> _Mine:
         mine: _Mine | None = getattr(self._local, "mine", None)
         if mine is None:
-            mine = _Mine(self.folder)
+            with named_errors(self.folder):
+                mine = _Mine(self.folder)
             self._local.mine = mine
             with self._guard:
                 self._all.append(mine)
@@ -111,7 +134,7 @@ class Ledger:
 
     def rows(self, sql: str, arguments: object = ()) -> Iterator[Row]:
         """Read rows as dictionaries. Raises LedgerBusy, DiskFull or NodeIO, as `writing` does."""
-        with _named_errors(self.folder):
+        with named_errors(self.folder):
             cursor = self.db.execute(sql, arguments)  # type: ignore[arg-type]
             names = [column[0] for column in cursor.description]
             for row in cursor:
@@ -132,7 +155,7 @@ class Ledger:
         if mine.depth:
             yield mine.db
             return
-        with self._locked(mine), _named_errors(self.folder):
+        with self._locked(mine), named_errors(self.folder):
             mine.db.execute("BEGIN IMMEDIATE")
             mine.depth = 1
             try:
@@ -145,11 +168,11 @@ class Ledger:
 
     @contextlib.contextmanager
     def _locked(self, mine: _Mine) -> Iterator[None]:
-        _lock(mine.lock)
+        mine.take()
         try:
             yield
         finally:
-            fcntl.flock(mine.lock, fcntl.LOCK_UN)
+            mine.free()
 
     def checkpoint(self) -> None:
         """Fold the log into the database, as far as no reader needs it. Only recover calls this.
@@ -158,7 +181,7 @@ class Ledger:
         is folded in the next time.
         """
         mine = self._mine()
-        with self._locked(mine), _named_errors(self.folder):
+        with self._locked(mine), named_errors(self.folder):
             mine.db.execute("PRAGMA busy_timeout = 0")
             try:
                 mine.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -171,8 +194,8 @@ class Ledger:
             mine, self._all = self._all, []
         self._local = threading.local()
         for one in mine:
-            with contextlib.suppress(LedgerBusy):
-                _lock(one.lock)
+            with contextlib.suppress(LedgerBusy, NodeIO):
+                one.take()
             one.close()
 
 
@@ -193,7 +216,8 @@ def _lock(fd: int) -> None:
 
 
 @contextlib.contextmanager
-def _named_errors(folder: str) -> Iterator[None]:
+def named_errors(folder: str) -> Iterator[None]:
+    """Name what SQLite answers: LedgerBusy, DiskFull, NodeIO; a damaged file stays what it is."""
     try:
         yield
     except sqlite3.OperationalError as error:

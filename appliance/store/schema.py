@@ -14,8 +14,9 @@ import os
 
 from sqlite_utils import Database, Migrations
 
+from appliance.errors import on_the_box
 from appliance.states import NEXT
-from appliance.store.ledger import Ledger
+from appliance.store.ledger import Ledger, named_errors
 
 migrations = Migrations("ledger")
 
@@ -198,12 +199,18 @@ BEGIN SELECT raise(ABORT, 'not a step of the table of states'); END
 
 
 def prepare(folder: str) -> None:
-    """Make the state directory's ledger, or bring it to the newest version."""
+    """Make the state directory's ledger, or bring it to the newest version. Raises node.*."""
     os.umask(0o027)  # what lies here is people's words: for us and our group alone
-    os.makedirs(folder, mode=0o750, exist_ok=True)
-    with open(os.path.join(folder, "migrate.lock"), "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with Ledger(folder) as ledger:
-            if migrations.pending(ledger.db):
-                migrations.apply(ledger.db)
-                ledger.checkpoint()
+    with on_the_box(folder):
+        os.makedirs(folder, mode=0o750, exist_ok=True)
+        with open(os.path.join(folder, "migrate.lock"), "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with Ledger(folder) as ledger:
+                _migrate(ledger)
+
+
+def _migrate(ledger: Ledger) -> None:
+    with named_errors(ledger.folder):
+        if migrations.pending(ledger.db):
+            migrations.apply(ledger.db)
+            ledger.checkpoint()

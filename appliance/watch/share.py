@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Final
 
 from appliance.bell import Bell
+from appliance.errors import NodeError
 from appliance.settings import Settings
 from appliance.store.ledger import Ledger
 from appliance.watch.finds import Ring
@@ -28,6 +29,8 @@ from appliance.watch.rounds import Rounds
 
 _PR_SET_PDEATHSIG: Final = 1
 _BEAT_SECONDS: Final = 1.0
+_TRY_LATER: Final = 75
+log = logging.getLogger(__name__)
 
 
 def no_bell(_job_id: int) -> None:
@@ -96,8 +99,12 @@ def main(arguments: list[str]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     settings = Settings.model_validate_json(sys.stdin.buffer.read())
     beat = Pulse(pulse_fd).beat
-    with contextlib.closing(Bell(settings.state_dir)) as bell:
-        watch_share(settings, name, stopping=stopping, wake=wake, beat=beat, ring=bell.ring)
+    try:
+        with contextlib.closing(Bell(settings.state_dir)) as bell:
+            watch_share(settings, name, stopping=stopping, wake=wake, beat=beat, ring=bell.ring)
+    except NodeError as trouble:  # the box's own: the supervisor starts us again
+        log.error("share %s: %s", name, trouble)  # noqa: TRY400 - it has a name
+        sys.exit(_TRY_LATER)
 
 
 if __name__ == "__main__":
