@@ -74,20 +74,19 @@ def judge(
     `seen` is what a witness read under each export's name while faults went on.
     """
     connection = _opened(state_dir, "ledger.db")
+    found = list(_databases(state_dir, connection))
     try:
         case = _Case(roots, tuple(dropped), connection)
-        return [
-            *_databases(state_dir, connection),
-            *_jobs(case),
-            *_steps(case),
-            *_exports(case),
-            *_published_twice(case, seen or {}),
-            *_sources(case),
-            *_strays(case),
+        found += [
+            *(*_jobs(case), *_steps(case), *_exports(case)),
+            *(*_published_twice(case, seen or {}), *_sources(case), *_strays(case)),
             *_leftovers(state_dir, run_dir or os.path.join(state_dir, "run")),
         ]
+    except sqlite3.DatabaseError as error:
+        found.append(f"damaged: ledger.db cannot be read: {error}")
     finally:
         connection.close()
+    return found
 
 
 def _opened(state_dir: str, name: str) -> sqlite3.Connection:
@@ -108,7 +107,11 @@ def _databases(state_dir: str, ledger: sqlite3.Connection) -> Iterator[str]:
 
 def _unsound(connection: sqlite3.Connection) -> Iterator[str]:
     for check in ("integrity_check", "foreign_key_check"):
-        for row in connection.execute(f"PRAGMA {check}"):
+        try:
+            rows = connection.execute(f"PRAGMA {check}").fetchall()
+        except sqlite3.DatabaseError as error:
+            rows = [(str(error),)]
+        for row in rows:
             if tuple(row) != ("ok",):
                 yield f"{check} {tuple(row)}"
 
