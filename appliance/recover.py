@@ -93,16 +93,17 @@ def _bury_the_dead(ledger: Ledger, minded: Callable[[Job], bool]) -> None:
 
 
 def _sweep_spool(ledger: Ledger, spool: str) -> None:
-    """Remove our copies of recordings that no job reads any more.
+    """Remove our copies of recordings that no running job reads any more.
 
-    Not those of a job in the queue: it may be claimed while we look, and frees them itself.
+    Under the ledger's lock: a job that is claimed while we look would lose its new copy.
     """
     if not os.path.isdir(spool):
         return
     for job_id in sorted(int(name) for name in os.listdir(spool) if name.isdigit()):
-        job = jobs.get(ledger, job_id)
-        if job is None or job.state not in (State.RUNNING, State.QUEUED):
-            stage.free(spool, job_id)
+        with ledger.writing():
+            job = jobs.get(ledger, job_id)
+            if job is None or job.state is not State.RUNNING:
+                stage.free(spool, job_id)
 
 
 def _wake(ledger: Ledger, sleeping: list[Job]) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance import daemon, recover, wire
+from appliance import daemon, recover, stage, wire
 from appliance.errors import (
     DiskFull,
     EngineLost,
     EngineUnreachable,
+    LedgerBusy,
     ModelMissing,
     NodeIO,
     ShareOffline,
@@ -24,6 +25,7 @@ from appliance.nouns import Options, Source
 from appliance.settings import NodeSettings, Profile, Settings
 from appliance.states import State, Verdict, after
 from appliance.store import gates, jobs, schema
+from appliance.store import ledger as ledger_module
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 
@@ -179,12 +181,23 @@ def test_a_copy_nobody_reads_leaves_the_spool(site: Site) -> None:
         assert os.listdir(site.settings.state("spool")) == [str(job.id)]
 
 
-def test_a_copy_of_a_job_in_the_queue_is_left_to_whoever_claims_it(site: Site) -> None:
+def test_nobody_can_claim_a_job_while_its_old_copy_is_removed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = jobs.add(site.ledger, SOURCE, Options(), correlation="c")
     assert job is not None
     os.makedirs(site.settings.state("spool", str(job.id)))
+    monkeypatch.setattr(ledger_module, "PATIENCE_SECONDS", 0.1)
+    freed: list[int] = []
+
+    def free(_spool: str, number: int) -> None:
+        with Ledger(site.ledger.folder) as other, pytest.raises(LedgerBusy):
+            jobs.claim(other, number, owner="somebody else")
+        freed.append(number)
+
+    monkeypatch.setattr(stage, "free", free)
     site.round()
-    assert os.listdir(site.settings.state("spool")) == [str(job.id)]
+    assert freed == [job.id]
 
 
 def test_a_dead_owners_files_are_swept(site: Site) -> None:
