@@ -28,6 +28,8 @@ from appliance.errors import ApplianceError, DiskFull, LedgerBusy, NodeIO, on_th
 PATIENCE_SECONDS: Final = 15.0
 _CLOCK_BOOTTIME: Final = 7
 Row = dict[str, Any]
+# PROTOCOL: the locks in the -shm file do not answer as they must.
+_NO_DISK: Final = ("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,6 @@ def _named(error: sqlite3.OperationalError, folder: str) -> ApplianceError:
         return DiskFull(where=folder, free_gb=0.0)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return LedgerBusy(seconds=PATIENCE_SECONDS)
-    if name.startswith(("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+    if name.startswith(_NO_DISK):
         return NodeIO(where=folder, why=f"{name} {os.strerror(errno.EIO)}")
     raise error
