@@ -98,11 +98,11 @@ def wrong(one: Struck, usual: Mapping[str, frozenset[str]]) -> list[str]:
     for code in named(one, usual):
         if code not in CATALOGUE or code == "bug":
             found.append(f"is called {code}")
-        elif code not in _ALWAYS and not code.startswith(_family(one.point)):
-            found.append(f"is called {code}, which is somebody else's turn")
+        elif code not in _ALWAYS and not code.startswith(_families(one.hit)):
+            found.append(f"is called {code}, which is somebody else's turn ({one.hit[:3]})")
     return found
 
 
-def _family(point: Point) -> tuple[str, ...]:
+def _families(hit: Sequence[str]) -> tuple[str, ...]:
     """Whose turn it is: who runs the share, or who runs the box."""
-    return ("share.",) if point.what.startswith("/inbox") else ("node.",)
+    return tuple("share." if what.startswith("/inbox") else "node." for what in hit)

@@ -57,6 +57,7 @@ class Struck:
     """What came of one strike."""
 
     point: Point
+    hit: tuple[str, ...]  # what the calls that were hit were really about
     died: bool  # the process itself, not only a child of it
     ended: Mapping[str, str]  # how it says it ended, when it lived to say it
     intended: frozenset[bytes]  # exports that lay there whole while the ledger had no word of it
@@ -218,7 +219,8 @@ class Range:
         with self._box(point.scenario) as (where, runner):
             when = f"{point.n}+" if how.endswith(":lasting") else f"{point.n}"
             inject = f"inject={point.call}:{how.removesuffix(':lasting')}:when={when}"
-            told = ["-o", "/dev/null", "-e", f"trace={point.call}", "-e", inject]
+            log = f"{where}.calls"
+            told = ["-y", "-s", "256", "-o", log, "-e", f"trace={point.call}", "-e", inject]
             status = runner.run(point.scenario, where, told, twice=twice)
             ended = _ended(where)
             intended = unsaid(where)
@@ -229,6 +231,7 @@ class Range:
             violations += self._judge(point.scenario, where)
             return Struck(
                 point,
+                _hit(log, where),
                 status < 0,
                 ended,
                 frozenset(intended),
@@ -262,6 +265,14 @@ def _points_of(scenario: str, log: Iterator[str], where: str) -> Iterator[Point]
         if f"{where}/" in arguments and (call, n) not in seen and _changes(call, arguments):
             seen.add((call, n))
             yield Point(scenario, call, n, _short(arguments, where))
+
+
+def _hit(log: str, where: str) -> tuple[str, ...]:
+    """What the calls were about that strace made fail; threads may reach a number in any order."""
+    with open(log, encoding="utf-8", errors="replace") as stream:
+        lines = [line for line in stream if "(INJECTED)" in line]
+    os.unlink(log)
+    return tuple(_short(line, where) for line in lines)
 
 
 def _changes(call: str, arguments: str) -> bool:
