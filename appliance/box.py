@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from appliance.daemon import Owner, alive
+from appliance.errors import on_the_box
 from appliance.limits import Limits
 from appliance.nursery import Nursery
 from appliance.porter import SILENCE_SECONDS, Porters
@@ -54,13 +55,14 @@ class Box:
 
 @contextlib.contextmanager
 def open_box(settings: Settings, *, silence: float = SILENCE_SECONDS) -> Iterator[Box]:
-    """Build the box of a worker; take it apart again at the end.
+    """Build the box of a worker; take it apart again at the end. Raises node.*.
 
     `silence` is how many seconds nothing may move at a share.
     """
     schema.prepare(settings.state_dir)
-    os.makedirs(settings.run_dir, mode=0o770, exist_ok=True)
-    os.makedirs(settings.state("spool"), mode=0o770, exist_ok=True)
+    with on_the_box(settings.state_dir):
+        for folder in (settings.run_dir, settings.state("spool")):
+            os.makedirs(folder, mode=0o770, exist_ok=True)
     limits = Limits(memory_mb=settings.worker.job_memory_mb)
     with (
         Ledger(settings.state_dir) as ledger,

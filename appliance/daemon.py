@@ -19,6 +19,8 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, Final, Self
 
+from appliance.errors import on_the_box
+
 try:
     systemd: Any = importlib.import_module("systemd.daemon")  # the extra `box`
 except ImportError:
@@ -46,11 +48,13 @@ class Owner:
     """
 
     def __init__(self, run_dir: str) -> None:
+        """Say that we live, in `run_dir`. Raises node.disk-full, node.io."""
         self.id = uuid.uuid4().hex
         self._folder = os.path.join(run_dir, "owners")
-        os.makedirs(self._folder, mode=0o770, exist_ok=True)
         self._file = os.path.join(self._folder, self.id)
-        with _births(self._folder):
+        with on_the_box(self._folder), contextlib.ExitStack() as born:
+            os.makedirs(self._folder, mode=0o770, exist_ok=True)
+            born.enter_context(_births(self._folder))
             self._fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
             fcntl.flock(self._fd, fcntl.LOCK_EX)  # somebody may be asking whether we live
         self._progress: dict[int, dict[str, Any]] = {}
@@ -60,9 +64,8 @@ class Owner:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{self._file}.json")
-        os.unlink(self._file)
+        with contextlib.suppress(OSError):  # what stays is forgotten with the next of the dead
+            _remove(self._file)
         os.close(self._fd)
 
     def progress(self, job: int, **facts: object) -> None:

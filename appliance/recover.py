@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from appliance import daemon, stage
-from appliance.errors import Fenced, WorkerDied
+from appliance.errors import Fenced, WorkerDied, on_the_box
 from appliance.health.gates import is_well
 from appliance.settings import GB, Profile, Settings
 from appliance.states import State, after
@@ -49,8 +49,21 @@ def reconcile(
 
     `minded` tells whether somebody alive is at a running job; without it, whether its
     owner's process lives. A worker knows better: it may live on while the thread that had
-    the job could not write down how it ended (a full disk, a locked ledger).
+    the job could not write down how it ended (a full disk, a locked ledger). Raises node.*;
+    the next round may be luckier.
     """
+    with on_the_box(settings.state_dir):
+        _round(ledger, settings, ring=ring, pending=pending, minded=minded)
+
+
+def _round(
+    ledger: Ledger,
+    settings: Settings,
+    *,
+    ring: Ring,
+    pending: int,
+    minded: Callable[[Job], bool] | None,
+) -> None:
     _bury_the_dead(ledger, minded or (lambda job: _owner_lives(settings.run_dir, job)))
     daemon.forget_the_dead(settings.run_dir)
     _wake(ledger, overdue.due(ledger, ledger.clock()))
@@ -81,12 +94,17 @@ def _bury_the_dead(ledger: Ledger, minded: Callable[[Job], bool]) -> None:
 
 
 def _sweep_spool(ledger: Ledger, spool: str) -> None:
-    """Remove our copies of recordings that no running job reads any more."""
+    """Remove our copies of recordings that no running job reads any more.
+
+    Under the ledger's lock: a job that is claimed while we look would lose its new copy.
+    """
     if not os.path.isdir(spool):
         return
-    there = {int(name) for name in os.listdir(spool) if name.isdigit()}
-    for job_id in there - {job.id for job in overdue.running(ledger)}:
-        stage.free(spool, job_id)
+    for job_id in sorted(int(name) for name in os.listdir(spool) if name.isdigit()):
+        with ledger.writing():
+            job = jobs.get(ledger, job_id)
+            if job is None or job.state is not State.RUNNING:
+                stage.free(spool, job_id)
 
 
 def _keep_reserve(settings: Settings) -> None:

@@ -20,7 +20,6 @@ from appliance.deliver import Guard
 from appliance.errors import (
     ApplianceError,
     NodeIO,
-    ShareError,
     SourceChanged,
     SourceError,
     SourceMissing,
@@ -55,14 +54,15 @@ def report(
     the folder up to date (see `note` below; a worker has it done by a porter). Call it
     before the job's last step is written: repeated after a crash it changes nothing.
 
-    A folder that takes no note costs no job its end: that is logged. Raises Fenced, and
-    node.* when the ledger cannot serve.
+    A share that is not well raises its share.*: the job waits, as it does with any other
+    file that cannot be written. A name or a file in the way of the note costs no job its
+    end: that is logged. Raises Fenced, and node.* when the ledger cannot serve.
     """
     state = became or (State.DONE if error is None else job.state)
     _journal(job, error, state)
     try:
         note()
-    except (ShareError, SourceError, SourceChanged, SourceMissing, NodeIO) as trouble:
+    except (SourceError, SourceChanged, SourceMissing, NodeIO) as trouble:
         log.warning("job %d: no note: %s", job.id, trouble.code, extra=_fields(job, trouble, state))
 
 

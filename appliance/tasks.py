@@ -33,6 +33,7 @@ from appliance.errors import (
     LedgerBusy,
     LedgerDamaged,
     NodeIO,
+    ShareError,
     Stalled,
 )
 from appliance.health import isolation
@@ -107,15 +108,23 @@ def _perform(job: Job, box: Box, book: Book) -> None:
 
 def _end(box: Box, job: Job, error: ApplianceError, book: Book) -> None:
     """Write down what stopped a job; the note beside the file first, as with every export."""
-    verdict, error = _judge(job, error, most=box.settings.worker.max_attempts)
-    share = box.settings.share_named(job.source.share)
+    most = box.settings.worker.max_attempts
+    verdict, error = _judge(job, error, most=most)
     with contextlib.suppress(Fenced):
-        if share is not None:
-            note = functools.partial(_note, box, share, job, error, verdict.state)
-            report.report(job, error, became=verdict.state, note=note)
+        try:
+            _report(box, job, error, verdict)
+        except ShareError as unwell:  # it waits for its share, and ends when its note can be left
+            verdict, error = _judge(job, unwell, most=most)
         end = functools.partial(jobs.end, box.ledger, job, verdict, error, who=box.owner.id)
         _written(box, job.id, end)
         book.end(state=verdict.state, code=error.code)
+
+
+def _report(box: Box, job: Job, error: ApplianceError, verdict: Verdict) -> None:
+    share = box.settings.share_named(job.source.share)
+    if share is not None:
+        note = functools.partial(_note, box, share, job, error, verdict.state)
+        report.report(job, error, became=verdict.state, note=note)
 
 
 def _note(box: Box, share: Share, job: Job, error: ApplianceError, became: State) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.bell import Bell
+from appliance.errors import NodeIO
 
 
 def drained(bell: Bell) -> list[int]:
@@ -66,4 +67,23 @@ def test_ringing_a_locked_bell_is_not_an_error(tmp_path: Path) -> None:
     bell.ring(7)
     other.rollback()
     other.close()
+    bell.close()
+
+
+def test_a_queue_that_cannot_be_opened_is_a_named_error(tmp_path: Path) -> None:
+    (tmp_path / "huey.db").mkdir()
+    with pytest.raises(NodeIO):
+        Bell(str(tmp_path))
+
+
+def test_a_queue_that_cannot_be_read_is_a_named_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unwell() -> int:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    bell = Bell(str(tmp_path))
+    monkeypatch.setattr(bell.huey, "pending_count", unwell)
+    with pytest.raises(NodeIO):
+        bell.unanswered()
     bell.close()

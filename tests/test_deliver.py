@@ -257,6 +257,24 @@ def test_the_text_of_another_recording_is_not_ours_to_replace(share: Folder) -> 
     assert share.exports() == {b"talk.srt": b"one", b"talk (2).srt": b"two, and longer"}
 
 
+def test_a_delivery_that_cannot_tidy_up_is_not_over(
+    share: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = share.drop(b"talk.mp4")
+    share.deliver(job, TEXT)
+    job = share.again(job)
+
+    def refuse(*_args: object, **_more: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        with pytest.raises(ShareOffline):
+            share.deliver(job, TEXT)
+    share.deliver(share.again(job), TEXT)
+    assert share.exports() == {b"talk.srt": b"one"}
+
+
 def test_the_same_bytes_are_adopted_and_not_written_again(share: Folder) -> None:
     share.write(b"talk.srt", b"one")
     before = os.stat(share.full(b"talk.srt"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from appliance import daemon, recover, wire
+from appliance import daemon, recover, stage, wire
 from appliance.errors import (
     DiskFull,
     EngineLost,
     EngineUnreachable,
+    LedgerBusy,
     ModelMissing,
+    NodeIO,
     ShareOffline,
     SpoolFull,
     WorkerDied,
@@ -23,6 +26,7 @@ from appliance.nouns import Options, Source
 from appliance.settings import NodeSettings, Profile, Settings
 from appliance.states import State, Verdict, after
 from appliance.store import gates, jobs, schema
+from appliance.store import ledger as ledger_module
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 
@@ -196,6 +200,25 @@ def test_a_copy_nobody_reads_leaves_the_spool(site: Site) -> None:
         assert os.listdir(site.settings.state("spool")) == [str(job.id)]
 
 
+def test_nobody_can_claim_a_job_while_its_old_copy_is_removed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = jobs.add(site.ledger, SOURCE, Options(), correlation="c")
+    assert job is not None
+    os.makedirs(site.settings.state("spool", str(job.id)))
+    monkeypatch.setattr(ledger_module, "PATIENCE_SECONDS", 0.1)
+    freed: list[int] = []
+
+    def free(_spool: str, number: int) -> None:
+        with Ledger(site.ledger.folder) as other, pytest.raises(LedgerBusy):
+            jobs.claim(other, number, owner="somebody else")
+        freed.append(number)
+
+    monkeypatch.setattr(stage, "free", free)
+    site.round()
+    assert freed == [job.id]
+
+
 def test_a_dead_owners_files_are_swept(site: Site) -> None:
     owners = Path(site.settings.run_dir) / "owners"
     with daemon.Owner(site.settings.run_dir) as owner:
@@ -219,3 +242,14 @@ def test_an_owner_that_died_idle_leaves_nothing(site: Site) -> None:
         assert sorted(os.listdir(owners)) == [living.id, f"{living.id}.json"]
         assert daemon.alive(site.settings.run_dir, living.id)
     assert not os.listdir(owners)
+
+
+def test_a_round_that_meets_a_bad_disk_names_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(daemon, "forget_the_dead", refuse)
+    with pytest.raises(NodeIO):
+        site.round()

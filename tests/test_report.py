@@ -187,8 +187,26 @@ def test_the_note_of_the_broken_copy_goes_when_the_good_one_is_done(share: Folde
 # --- when telling is not possible ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", ["share.offline", "share.wrong-marker", "node.io"])
-def test_a_share_that_takes_no_note_costs_no_job_its_end(
+@pytest.mark.parametrize("code", ["share.offline", "share.wrong-marker"])
+def test_a_share_that_is_not_well_is_waited_for(share: Folder, code: str) -> None:
+    def guard() -> None:
+        raise CATALOGUE[code](share="talks", root=share.root)
+
+    job = share.drop(b"talk.mp4")
+    with pytest.raises(CATALOGUE[code]):
+        report(share.ledger, share.share, job, EMPTY, became=State.FAILED, guard=guard)
+    with pytest.raises(CATALOGUE[code]):
+        report(share.ledger, share.share, noted(share, job), guard=guard)
+
+
+def noted(share: Folder, job: Job) -> Job:
+    """The job, with a note that it left when it failed before."""
+    failed(share, job)
+    return share.again(job)
+
+
+@pytest.mark.parametrize("code", ["source.name-too-long", "source.export-conflict", "node.io"])
+def test_a_note_that_finds_no_place_costs_no_job_its_end(
     share: Folder, caplog: pytest.LogCaptureFixture, code: str
 ) -> None:
     def guard() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import multiprocessing
 import os
 import sqlite3
@@ -19,6 +21,7 @@ from appliance.errors import (
     Fenced,
     LedgerBusy,
     ModelMissing,
+    NodeIO,
     ShareReadOnly,
     SpoolFull,
     WorkerDied,
@@ -280,6 +283,48 @@ def test_a_lock_nobody_gives_back_is_a_named_error(
     let_go.set()
     thread.join()
     assert born(ledger).state is State.QUEUED
+
+
+def refuses(monkeypatch: pytest.MonkeyPatch, operation: int) -> None:
+    """Have the kernel fail one kind of flock."""
+    flock = fcntl.flock
+
+    def unwell(fd: int, asked: int) -> None:
+        if asked == operation:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        flock(fd, asked)
+
+    monkeypatch.setattr(fcntl, "flock", unwell)
+
+
+def test_a_lock_that_cannot_be_taken_is_a_named_error(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        refuses(patch, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(NodeIO):
+            born(ledger)
+    assert born(ledger).state is State.QUEUED
+
+
+def test_a_lock_that_cannot_be_given_back_is_given_back_all_the_same(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "PATIENCE_SECONDS", 0.2)
+    refuses(monkeypatch, fcntl.LOCK_UN)
+    job = born(ledger)
+    with Ledger(str(tmp_path)) as other:
+        assert jobs.must(other, job.id).state is State.QUEUED
+        assert jobs.claim(other, job.id, owner="me") is not None
+
+
+@pytest.mark.parametrize("name", ["ledger.db", "ledger.lock", "migrate.lock"])
+def test_a_state_directory_that_cannot_be_opened_is_a_named_error(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "state" / name).mkdir(parents=True)
+    with pytest.raises(NodeIO):
+        schema.prepare(str(tmp_path / "state"))
 
 
 def test_a_checkpoint_waits_for_no_reader(ledger: Ledger, tmp_path: Path) -> None:

@@ -29,12 +29,13 @@ from appliance.errors import (
     LedgerBusy,
     ShareReadOnly,
     SourceChanged,
+    SourceEmpty,
     SourceUnreadable,
 )
 from appliance.nouns import Options, Source
 from appliance.settings import NodeSettings, Settings, Share
 from appliance.states import State
-from appliance.store import jobs
+from appliance.store import gates, jobs
 from appliance.store.jobs import Job
 from appliance.workloads import WORKLOADS
 
@@ -69,10 +70,18 @@ def born(box: Box) -> Job:
 
 
 def performed(box: Box, monkeypatch: pytest.MonkeyPatch, ending: BaseException) -> Job:
+    return ended(box, monkeypatch, born(box), ending)
+
+
+def ended(
+    box: Box,
+    monkeypatch: pytest.MonkeyPatch,
+    job: Job,
+    ending: BaseException = SourceEmpty(name="talk.wav"),  # noqa: B008 - a value
+) -> Job:
     def line(_job: Job, _box: Box) -> None:
         raise ending
 
-    job = born(box)
     monkeypatch.setitem(WORKLOADS, "transcription", line)
     tasks.perform(job.id, box)
     assert box.at_work == []
@@ -87,6 +96,22 @@ def test_every_way_to_end_is_written_down(
     assert job.state is state
     note = os.path.exists(os.path.join(box.settings.share[0].root, "talk.wav.ERROR.txt"))
     assert note is (state is State.FAILED)
+
+
+def test_a_job_whose_note_cannot_be_left_waits_for_its_share(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = box.settings.share[0].root
+
+    job = born(box)
+    os.rename(root, f"{root}.away")
+    waiting = ended(box, monkeypatch, job)
+    assert (waiting.state, waiting.gate) == (State.WAITING, "share:inbox")
+    os.rename(f"{root}.away", root)
+    gates.open_again(box.ledger, "share:inbox")
+    again = jobs.move(box.ledger, waiting, State.QUEUED, who="test")
+    assert ended(box, monkeypatch, again).state is State.FAILED
+    assert os.path.exists(os.path.join(root, "talk.wav.ERROR.txt"))
 
 
 def test_a_fenced_worker_writes_nothing(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -97,6 +98,21 @@ def test_a_model_that_lacks_a_file_is_corrupt(stick: str, models: str, name: str
     os.unlink(os.path.join(path, name))
     with pytest.raises(ModelCorrupt, match=name):
         weights.find("noise", models)
+
+
+def test_a_model_that_cannot_be_read_is_corrupt(
+    stick: str, models: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy(Wish("tiny"), stick, models)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", _refused)
+        with pytest.raises(ModelCorrupt, match="Permission denied"):
+            weights.find("tiny", models)
+    assert weights.find("tiny", models).name == "tiny"
+
+
+def _refused(path: str) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
 
 def test_a_file_of_no_manifest_is_corrupt(stick: str, models: str) -> None:

@@ -367,7 +367,9 @@ def _put(errand: _Errand, folder: int, parcel: _Parcel, spot: _Spot) -> Publishe
         before=spot.holds,
     )
     errand.ask()
-    if spot.holds != parcel.sha256 and not _put_there(errand, folder, parcel, spot):
+    if spot.holds == parcel.sha256:  # it lies there already
+        place.remove(folder, parcel.temp)  # not left to `_tidy`: once it is done nobody sweeps
+    elif not _put_there(errand, folder, parcel, spot):
         table.forget(ledger, job, spot.path)
         return None
     place.sync(folder)

@@ -34,6 +34,7 @@ from appliance.errors.node import (
     SpoolFull,
     Stalled,
     WorkerDied,
+    on_the_box,
 )
 from appliance.errors.policy import (
     Bug,
@@ -141,6 +142,7 @@ __all__ = [
     "TruncatedUpload",
     "WorkerDied",
     "named",
+    "on_the_box",
 ]
 
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from typing import Final
+
 from appliance.errors.family import ApplianceError, Budget, Retry
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class NodeError(ApplianceError):
@@ -193,3 +201,14 @@ class AlreadyRunning(NodeError):
     hint = "Stop it first, or choose another [node] state_dir."
     retry = Retry.NEVER
     note = False
+
+
+@contextlib.contextmanager
+def on_the_box(where: str) -> Iterator[None]:
+    """Name what the box's own disk answers: DiskFull, or NodeIO for every other OSError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise DiskFull(where=where, free_gb=0.0) from error
+        raise NodeIO(where=where, why=os.strerror(error.errno or errno.EIO)) from error

@@ -27,7 +27,14 @@ from urllib.parse import quote
 
 from sqlite_utils import Database
 
-from appliance.errors import ApplianceError, DiskFull, LedgerBusy, LedgerDamaged, NodeIO
+from appliance.errors import (
+    ApplianceError,
+    DiskFull,
+    LedgerBusy,
+    LedgerDamaged,
+    NodeIO,
+    on_the_box,
+)
 from appliance.store import reserve
 
 NAME: Final = "ledger.db"
@@ -35,6 +42,8 @@ T = TypeVar("T")
 PATIENCE_SECONDS: Final = 15.0
 _CLOCK_BOOTTIME: Final = 7
 Row = dict[str, Any]
+# PROTOCOL: the locks in the -shm file do not answer as they must.
+_NO_DISK: Final = ("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +71,19 @@ class _Mine:
     def __init__(self, folder: str, *, make: bool) -> None:
         file = os.path.join(folder, NAME)
         self.depth = 0
-        self.lock = open_lock(folder)
-        try:
-            # Looked at before it is opened: one replaced in between is taken for a stranger.
-            self.identity = None if make else identity(file)
-            connection = sqlite3.connect(
-                f"file:{quote(file)}?mode={'rwc' if make else 'rw'}",
-                uri=True,
-                timeout=PATIENCE_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,  # closed by whoever closes the ledger
-            )
-            self.db = Database(connection, execute_plugins=False)
-            self._prepare(connection)
-        except (sqlite3.Error, ApplianceError):
-            os.close(self.lock)
-            raise
+        self._folder = folder
+        self._lock: int | None = None
+        # Looked at before it is opened: one replaced in between is taken for a stranger.
+        self.identity = None if make else identity(file)
+        connection = sqlite3.connect(
+            f"file:{quote(file)}?mode={'rwc' if make else 'rw'}",
+            uri=True,
+            timeout=PATIENCE_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # closed by whoever closes the ledger
+        )
+        self.db = Database(connection, execute_plugins=False)
+        self._prepare(connection)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         try:
@@ -93,9 +99,27 @@ class _Mine:
             connection.close()
             raise
 
+    def take(self) -> None:
+        """Take the lock of every writer. Raises LedgerBusy, DiskFull, NodeIO."""
+        with on_the_box(self._folder):
+            if self._lock is None:
+                self._lock = open_lock(self._folder)
+            _lock(self._lock)
+
+    def free(self) -> None:
+        """Let go of it: what was committed is committed, so this never fails."""
+        if self._lock is None:
+            return
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+        except OSError:
+            os.close(self._lock)  # which frees it, whatever was answered
+            self._lock = None
+
     def close(self) -> None:
         self.db.close()
-        os.close(self.lock)
+        if self._lock is not None:
+            os.close(self._lock)
 
 
 def identity(file: str) -> tuple[int, int]:
@@ -204,11 +228,11 @@ class Ledger:
 
     @contextlib.contextmanager
     def _locked(self, mine: _Mine) -> Iterator[None]:
-        _lock(mine.lock)
+        mine.take()
         try:
             yield
         finally:
-            fcntl.flock(mine.lock, fcntl.LOCK_UN)
+            mine.free()
 
     def insist(self, write: Callable[[], T]) -> T:
         """Run something that writes; where the disk is full, once more in the reserve's room.
@@ -252,8 +276,8 @@ class Ledger:
             mine, self._all = self._all, []
         self._local = threading.local()
         for one in mine:
-            with contextlib.suppress(LedgerBusy):
-                _lock(one.lock)
+            with contextlib.suppress(LedgerBusy, NodeIO):
+                one.take()
             one.close()
 
 
@@ -287,7 +311,7 @@ def named_errors(folder: str, *, spend: bool = True) -> Iterator[None]:
 
 def _named(error: sqlite3.DatabaseError, folder: str) -> ApplianceError:
     name = getattr(error, "sqlite_errorname", "")
-    cannot = name.startswith(("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN"))
+    cannot = name.startswith(_NO_DISK)
     if name == "SQLITE_FULL" or (cannot and reserve.is_full(folder)):
         return DiskFull(where=folder, free_gb=0.0)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from appliance import __version__, journal
+from appliance.errors import on_the_box
 from appliance.nouns import Options, Provenance, Source, Staged, Transcript, display
 from appliance.nursery import Nursery
 from appliance.transcribe.assemble import assemble
@@ -66,7 +67,8 @@ def transcribe(
         max_seconds=request.max_seconds,
         timeout_factor=request.timeout_factor,
     )
-    source_fd = os.open(request.staged.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    with on_the_box(request.staged.file):
+        source_fd = os.open(request.staged.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         with nursery.take() as child, Relay(terms, child, engine_socket) as relay:
             outcome = relay.run(source_fd, progress=progress, stop=stop)

@@ -21,7 +21,7 @@ from typing import Final
 
 from appliance import daemon, journal
 from appliance.bell import Bell
-from appliance.errors import LedgerDamaged, NodeIO
+from appliance.errors import LedgerDamaged, NodeError, NodeIO
 from appliance.settings import Settings
 from appliance.store.ledger import Ledger
 from appliance.watch.finds import Ring
@@ -30,6 +30,7 @@ from appliance.watch.supervisor import DAMAGED
 
 log = logging.getLogger(__name__)
 _BEAT_SECONDS: Final = 1.0
+_TRY_LATER: Final = 75
 
 
 def no_bell(_job_id: int) -> None:
@@ -97,6 +98,9 @@ def main(arguments: list[str]) -> None:
         except LedgerDamaged as error:
             log.warning("%s", error)
             sys.exit(DAMAGED)
+        except NodeError as trouble:  # the box's own: the supervisor starts us again
+            log.error("%s", trouble)  # noqa: TRY400 - it has a name
+            sys.exit(_TRY_LATER)
 
 
 @contextlib.contextmanager

@@ -61,10 +61,14 @@ class ModelFolder:
 
 def find(name: str, model_dir: str) -> ModelFolder:
     """Find a model by its name. Raises ModelMissing or ModelCorrupt."""
-    path = chosen(name, model_dir)
-    if path is None:
-        raise ModelMissing(model=name, where=model_dir)
-    return look(name, path)
+    try:
+        path = chosen(name, model_dir)
+        if path is None:
+            raise ModelMissing(model=name, where=model_dir)
+        return look(name, path)
+    except OSError as error:
+        why = f"{error.filename or model_dir} cannot be read: {error.strerror}"
+        raise ModelCorrupt(model=name, why=why) from error
 
 
 def look(name: str, path: str) -> ModelFolder:

@@ -10,23 +10,21 @@ Not here: what is killed and when (kill), whether it did any harm (verdict).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import random
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Final, Self
 
 from appliance.settings import Settings, load
 from appliance.store import schema
 from appliance.store.ledger import Ledger
 from appliance.watch import adopt
-from tests.faults.recordings import Dropped, Kind, wav
-from tests.faults.verdict import MARKER
+from tests.faults.recordings import Dropped, Kind
+from tests.faults.verdict import sha256
 
 SHARE: Final = "inbox"
 PARTS: Final = ("engine", "worker", "watch", "web")
@@ -152,30 +150,35 @@ class Box:
             kill(pid)
         return any(killed)
 
-    def drop(self, kind: Kind, name: str, way: str, chance: random.Random) -> threading.Thread:
-        """Put a recording into the share as people do: move | copy | slow. Join what comes back."""
-        path = os.fsencode(name)
-        content = wav(kind, chance)
-        pauses = [chance.uniform(0.02, 0.3) for _ in range(4)] if way == "slow" else []
-        thread = threading.Thread(target=self._put, args=(path, content, way, kind, pauses))
+    def drop(
+        self, content: bytes, kind: Kind, name: str, way: str, pauses: Sequence[float] = ()
+    ) -> threading.Thread:
+        """Put a recording into the share as people do; join what comes back.
+
+        `way` is move, copy or slow: then it is written in pieces with these pauses (seconds).
+        """
+        told = (os.fsencode(name), content, way, kind, pauses)
+        thread = threading.Thread(target=self._put, args=told)
         thread.start()
         return thread
 
-    def _put(self, path: bytes, content: bytes, way: str, kind: Kind, pauses: list[float]) -> None:
+    def _put(
+        self, path: bytes, content: bytes, way: str, kind: Kind, pauses: Sequence[float]
+    ) -> None:
         full = os.path.join(os.fsencode(self.root), path)
         os.makedirs(os.path.dirname(full), exist_ok=True)
         if way == "move":
             aside = os.path.join(
                 os.fsencode(os.path.dirname(self.root)), b"aside-" + path.replace(b"/", b"-")
             )
-            _write(aside, content, [])
+            _write(aside, content, ())
             os.rename(aside, full)
         else:
             _write(full, content, pauses)
         self.dropped.append(Dropped.at(SHARE, self.root, path, kind.ends))
 
 
-def _write(full: bytes, content: bytes, pauses: list[float]) -> None:
+def _write(full: bytes, content: bytes, pauses: Sequence[float]) -> None:
     """Write a file in as many pieces as there are pauses, and one, without closing it between."""
     pieces = len(pauses) + 1
     length = -(-len(content) // pieces)
@@ -221,12 +224,16 @@ def kill(pid: int) -> bool:
 
 # --- a witness ----------------------------------------------------------------------------------
 
+_JIFFY_NS: Final = 100_000_000  # a folder changed so lately may change once more in the same tick
+_SHARE_OF_TIME: Final = 10  # the witness looks for a tenth of its time at most
+
 
 class Witness:
-    """Reads every export again and again, and remembers each content that lay under its name."""
+    """Reads every export that is put there, and remembers each content a name has had."""
 
     def __init__(self, root: str) -> None:
         self._root = os.fsencode(root)
+        self._folders: dict[bytes, int] = {}
         self._looks: dict[bytes, tuple[int, int, int]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="witness")
@@ -242,30 +249,30 @@ class Witness:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(0.05):
+        pause = 0.05
+        while not self._stop.wait(pause):
+            begun = time.monotonic()
             self.look()
+            pause = max(0.05, _SHARE_OF_TIME * (time.monotonic() - begun))
 
     def look(self) -> None:
         """Read what is new or has been put there anew."""
-        for path, seen in _exports_below(self._root):
-            if self._looks.get(path) == seen:
+        for folder, _, names in os.walk(self._root):
+            changed = os.stat(folder).st_mtime_ns
+            if self._folders.get(folder) == changed:
                 continue
-            self._looks[path] = seen
-            with (
-                contextlib.suppress(FileNotFoundError),
-                open(os.path.join(self._root, path), "rb") as stream,
-            ):
-                digest = hashlib.sha256(stream.read()).hexdigest()
-                self.seen.setdefault((SHARE, path), set()).add(digest)
+            for name in names:
+                if not name.startswith(b".") and not name.endswith(b".wav"):
+                    self._read(os.path.join(folder, name))
+            if time.time_ns() - changed > _JIFFY_NS:
+                self._folders[folder] = changed
+
+    def _read(self, full: bytes) -> None:
+        with contextlib.suppress(FileNotFoundError), open(full, "rb") as stream:
+            found = os.fstat(stream.fileno())
+            look = (found.st_ino, found.st_mtime_ns, found.st_size)
+            if self._looks.get(full) != look:
+                self._looks[full] = look
+                path = os.path.relpath(full, self._root)
+                self.seen.setdefault((SHARE, path), set()).add(sha256(stream.read()))
                 self.published += 1
-
-
-def _exports_below(root: bytes) -> Iterator[tuple[bytes, tuple[int, int, int]]]:
-    for folder, _, names in os.walk(root):
-        for name in names:
-            if name.startswith(b".~") or name.endswith(b".wav") or name == MARKER:
-                continue
-            with contextlib.suppress(FileNotFoundError):
-                found = os.stat(os.path.join(folder, name))
-                path = os.path.relpath(os.path.join(folder, name), root)
-                yield path, (found.st_ino, found.st_mtime_ns, found.st_size)

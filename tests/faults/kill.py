@@ -14,20 +14,23 @@ Not here: dying at one chosen system call (points).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
+from appliance.errors import Fenced, LedgerBusy
 from appliance.states import ENDED, State
 from appliance.store import jobs
 from appliance.store.jobs import Job
 from tests.faults import Amount, Figures, verdict
 from tests.faults.box import SHARE, Box, Witness, kill
-from tests.faults.recordings import Kind
+from tests.faults.recordings import Kind, wav
 
 # Kills and jobs of a run; the long figure is the sum of its three seeds.
 HOW_MANY: Final = {
@@ -39,6 +42,9 @@ HURRY: Final = 20.0
 BACKLOG: Final = 24  # files that have not ended; more are not dropped meanwhile
 PATIENCE_SECONDS: Final = 240.0
 _WAYS: Final = ("move", "copy", "slow")
+_TWIN: Final = 0.03  # of the files hold the same as another
+_ASK_EVERY: Final = 20  # files that have ended, one that is done is asked for anew
+_IN_A_FOLDER: Final = 50
 _KINDS: Final = {  # and how many of a hundred
     Kind.GOOD: 88,
     Kind.STUMBLES: 4,
@@ -78,6 +84,7 @@ def run(how_much: Amount, *, seed: int, where: str) -> Figures:
         controls={"a worker nobody looks after": forsaken(os.path.join(where, "forsaken"))},
         facts={
             "killed": ", ".join(f"{n} {name}" for name, n in storm.victims.most_common()),
+            "asked for anew, differently": float(storm.asked_anew),
             "settled after": f"{settled:.1f} s",
             "asked again by a person": float(again),
             "exports published": float(witness.published),
@@ -88,7 +95,7 @@ def run(how_much: Amount, *, seed: int, where: str) -> Figures:
 
 
 class Storm:
-    """Files that arrive and processes that die, until there are enough of both."""
+    """Files that arrive, are asked for anew, and processes that die, until there are enough."""
 
     def __init__(self, chance: random.Random, kills: int, count: int) -> None:
         self._chance = chance
@@ -96,6 +103,9 @@ class Storm:
         self._count = count
         self._arriving: list[threading.Thread] = []
         self._sent = 0
+        self._good: list[bytes] = []
+        self._ask_at = _ASK_EVERY
+        self.asked_anew = 0
         self.killed = 0
         self.victims: Counter[str] = Counter()
 
@@ -105,6 +115,7 @@ class Storm:
         while self._sent < self._count or self.killed < self._kills:
             box.turn()
             ended = self._drop(box)
+            self._ask_anew(box, ended)
             now = time.monotonic()
             behind = self.killed < self._kills * (ended + BACKLOG) / self._count
             if now >= due and self.killed < self._kills and (behind or now >= due + 3.0):
@@ -119,12 +130,34 @@ class Storm:
         counts = jobs.counts(box.ledger)
         ended = sum(count for state, count in counts.items() if state in ENDED)
         while self._sent < self._count and self._sent - ended < BACKLOG:
-            kind = self._chance.choices(list(_KINDS), list(_KINDS.values()))[0]
-            way = self._chance.choice(_WAYS)
-            name = f"{self._sent % 7}/{self._sent:05d}.wav"
-            self._arriving.append(box.drop(kind, name, way, self._chance))
-            self._sent += 1
+            self._send(box)
         return ended
+
+    def _send(self, box: Box) -> None:
+        """Let one file arrive: now and then it holds what another one holds."""
+        if self._good and self._chance.random() < _TWIN:
+            kind, content = Kind.GOOD, self._chance.choice(self._good)
+        else:
+            kind = self._chance.choices(list(_KINDS), list(_KINDS.values()))[0]
+            content = wav(kind, self._chance)
+        if kind is Kind.GOOD:
+            self._good.append(content)
+        way = self._chance.choice(_WAYS)
+        pauses = [self._chance.uniform(0.02, 0.3) for _ in range(4 if way == "slow" else 0)]
+        name = f"{self._sent // _IN_A_FOLDER}/{self._sent:05d}.wav"
+        self._arriving.append(box.drop(content, kind, name, way, pauses))
+        self._sent += 1
+
+    def _ask_anew(self, box: Box, ended: int) -> None:
+        """Ask for a done recording once more and differently, as the page does."""
+        if ended < self._ask_at:
+            return
+        self._ask_at = ended + _ASK_EVERY
+        job = self._chance.choice(jobs.listing(box.ledger, [State.DONE], limit=_IN_A_FOLDER))
+        options = replace(job.options, vocabulary=(f"{job.epoch}",))
+        with contextlib.suppress(Fenced, LedgerBusy):
+            jobs.requeue(box.ledger, job, who="page", options=options)
+            self.asked_anew += 1
 
     def _strike(self, box: Box) -> None:
         victim = self._chance.choices(list(_VICTIMS), list(_VICTIMS.values()))[0]
@@ -217,7 +250,7 @@ def resume(where: str) -> float:
     chance = random.Random(where)
     with Box(where) as box:
         for number in range(2):
-            box.drop(Kind.SLOW, f"{number}.wav", "move", chance).join()
+            box.drop(wav(Kind.SLOW, chance), Kind.SLOW, f"{number}.wav", "move").join()
         until(box, lambda: len(_running(box)) == 2)
         before = _running(box)
         box.kill_all()
@@ -252,7 +285,7 @@ def forsaken(where: str) -> bool:
     chance = random.Random(where)
     with Box(where, hurry=HURRY, broken=True) as box:
         for number in range(2):
-            box.drop(Kind.SLOW, f"{number}.wav", "move", chance).join()
+            box.drop(wav(Kind.SLOW, chance), Kind.SLOW, f"{number}.wav", "move").join()
         until(box, lambda: bool(_running(box)))
         box.kill("worker")
         until(box, lambda: False, seconds=6.0)

@@ -74,20 +74,19 @@ def judge(
     `seen` is what a witness read under each export's name while faults went on.
     """
     connection = _opened(state_dir, "ledger.db")
+    found = list(_databases(state_dir, connection))
     try:
         case = _Case(roots, tuple(dropped), connection)
-        return [
-            *_databases(state_dir, connection),
-            *_jobs(case),
-            *_steps(case),
-            *_exports(case),
-            *_published_twice(case, seen or {}),
-            *_sources(case),
-            *_strays(case),
+        found += [
+            *(*_jobs(case), *_steps(case), *_exports(case)),
+            *(*_published_twice(case, seen or {}), *_sources(case), *_strays(case)),
             *_leftovers(state_dir, run_dir or os.path.join(state_dir, "run")),
         ]
+    except sqlite3.DatabaseError as error:
+        found.append(f"damaged: ledger.db cannot be read: {error}")
     finally:
         connection.close()
+    return found
 
 
 def _opened(state_dir: str, name: str) -> sqlite3.Connection:
@@ -108,7 +107,11 @@ def _databases(state_dir: str, ledger: sqlite3.Connection) -> Iterator[str]:
 
 def _unsound(connection: sqlite3.Connection) -> Iterator[str]:
     for check in ("integrity_check", "foreign_key_check"):
-        for row in connection.execute(f"PRAGMA {check}"):
+        try:
+            rows = connection.execute(f"PRAGMA {check}").fetchall()
+        except sqlite3.DatabaseError as error:
+            rows = [(str(error),)]
+        for row in rows:
             if tuple(row) != ("ok",):
                 yield f"{check} {tuple(row)}"
 
@@ -192,13 +195,13 @@ def _transcripts(case: _Case, job: int, epoch: int) -> Iterator[tuple[Transcript
 
 
 def _mixed(
-    row: sqlite3.Row, transcript: Transcript, body: bytes, sha256: str | None
+    row: sqlite3.Row, transcript: Transcript, body: bytes, expected: str | None
 ) -> Iterator[str]:
     """Is it of these very bytes? The test engine's words name what it heard, too."""
-    if sha256 is None:
+    if expected is None:
         return
     heard = body.partition(b"heard ")[2][:64]
-    if transcript.provenance.source_sha256 != sha256 or heard not in (b"", sha256.encode()):
+    if transcript.provenance.source_sha256 != expected or heard not in (b"", expected.encode()):
         yield f"mixed: job {row['id']} of {row['path']!r} has the transcript of other bytes"
 
 
@@ -223,7 +226,7 @@ def _compared(case: _Case, row: sqlite3.Row, wanted: Mapping[bytes, bytes]) -> I
             yield f"lost: {path!r} of job {row['id']} is not there"
         elif found != content:
             yield f"torn: {path!r} of job {row['id']} is not the rendering of its transcript"
-        if (known[0]["state"], known[0]["sha256"]) != ("published", _sha256(content)):
+        if (known[0]["state"], known[0]["sha256"]) != ("published", sha256(content)):
             yield f"torn: the ledger does not know {path!r} of job {row['id']} as it is"
 
 
@@ -254,7 +257,8 @@ def _published_twice(case: _Case, seen: Contents) -> Iterator[str]:
             yield f"duplicate: {path!r} held {len(contents)} different contents"
 
 
-def _sha256(content: bytes) -> str:
+def sha256(content: bytes) -> str:
+    """Digest, in hex."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -272,7 +276,7 @@ def _sources(case: _Case) -> Iterator[str]:
             continue
         if (now.st_size, now.st_mtime_ns, now.st_mode) != (file.size, file.mtime_ns, file.mode):
             yield f"touched: {file.path!r} has another size, time or mode"
-        elif _sha256(case.content(file.share, file.path) or b"") != file.sha256:
+        elif sha256(case.content(file.share, file.path) or b"") != file.sha256:
             yield f"touched: {file.path!r} has other bytes"
 
 
@@ -335,3 +339,16 @@ def facts(state_dir: str) -> dict[str, Any]:
             "jobs": json.dumps(by_state),
             "attempts": json.dumps(dict(tuple(row) for row in ledger.execute(ended))),
         }
+
+
+def intended(state_dir: str) -> list[tuple[bytes, str]]:
+    """Path and sha256 of every export that is meant to be written and not known to be there."""
+    with contextlib.closing(_opened(state_dir, "ledger.db")) as ledger:
+        sql = "SELECT path, sha256 FROM export WHERE state = 'intended'"
+        return [(row["path"], row["sha256"]) for row in ledger.execute(sql)]
+
+
+def codes(state_dir: str) -> set[str]:
+    """Every named error that stopped a job or closed a gate."""
+    with contextlib.closing(_opened(state_dir, "ledger.db")) as ledger:
+        return {row["code"] for row in ledger.execute("SELECT code FROM event") if row["code"]}
