@@ -59,10 +59,6 @@ def _spoken(code: str) -> str:
     raise ValueError(f"the model knows no language {code[:20]!r}, {hint}")
 
 
-def _once(formats: tuple[Format, ...]) -> tuple[Format, ...]:
-    return tuple(dict.fromkeys(formats))
-
-
 def _absolute(path: str) -> str:
     if not os.path.isabs(path):
         raise ValueError("must be an absolute path")
@@ -78,7 +74,9 @@ def _address(listen: str) -> str:
 
 Folder = Annotated[str, AfterValidator(_absolute)]
 Language = Annotated[str, AfterValidator(_spoken)]
-Formats = Annotated[tuple[Format, ...], AfterValidator(_once)]
+Formats = Annotated[
+    tuple[Format, ...], AfterValidator(lambda formats: tuple(dict.fromkeys(formats)))
+]
 
 
 class _Section(BaseModel):
