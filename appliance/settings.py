@@ -4,8 +4,7 @@ In: TOML (`/etc/appliance/appliance.toml` and `conf.d/*.toml`, on a laptop
 `./appliance.toml`, or nothing at all). Out: a frozen `Settings`, or SettingsInvalid
 with every mistake at once. No other module reads configuration.
 
-Not here: what the page may change (profiles, vocabularies and notifications of the
-ledger), what a folder says about itself (`.transcribe.toml`, admit).
+Not here: what the page may change (the ledger's), what a folder says about itself (admit).
 """
 
 from __future__ import annotations
