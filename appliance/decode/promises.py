@@ -44,11 +44,11 @@ def believed(
     container: InputContainer, track: AudioStream, *, guessed: bool, size: int
 ) -> float | None:
     """The declared seconds if that is no guess and the file has room for them."""
-    seconds = declared(container, track)
-    if guessed or seconds is None or not formats(container) & _WRITTEN_DOWN:
+    seconds, context = declared(container, track), track.codec_context
+    plain = context.name.startswith("pcm_")  # its bit rate never lies, and a guess from it is none
+    if (guessed and not plain) or seconds is None or not formats(container) & _WRITTEN_DOWN:
         return None
-    context = track.codec_context
-    if context.name.startswith("pcm_") and context.bit_rate:
+    if plain and context.bit_rate:
         room = size * 8 / context.bit_rate
         return None if seconds > room * _ROOM + 1 else seconds
     return seconds
