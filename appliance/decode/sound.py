@@ -24,7 +24,14 @@ from appliance.decode import ends
 from appliance.decode.media import Heard, Media, check_sound
 from appliance.decode.promises import formats
 from appliance.decode.reshape import Reshaper, Shape, shape_of
-from appliance.errors import NoAudioData, NodeIO, SourceUnreadable, TooLong, TruncatedUpload
+from appliance.errors import (
+    NoAudioData,
+    NodeIO,
+    Protected,
+    SourceUnreadable,
+    TooLong,
+    TruncatedUpload,
+)
 from appliance.nouns import SAMPLE_RATE
 
 Block = npt.NDArray[np.int16]
@@ -159,6 +166,8 @@ class Sound:
 
     def _see(self, packet: Packet[av.AudioStream]) -> None:
         """Remember the last packet, and count one before it that was not all there."""
+        if packet.has_sidedata("encryption_info"):  # the only trace that libav leaves of it in MP4
+            raise Protected(name=self._media.name)
         if packet.size:
             self.damaged += self._last is not None and self._last.is_corrupt
             self._last = packet
