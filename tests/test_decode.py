@@ -176,7 +176,7 @@ def test_the_track_in_the_language_asked_for_is_heard(
 # --- damaged files ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["wav", "mp3", "flac", "mkv"])
+@pytest.mark.parametrize("kind", ["wav", "mp3", "flac", "mkv", "wma"])
 def test_half_an_upload_is_heard_and_the_rest_reported_missing(
     kind: str, shelf: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -214,7 +214,7 @@ def test_half_an_upload_whose_index_comes_last_has_not_arrived(
     assert worker.decode(files.zero_tail(path, 0.5)).code == "source.truncated-upload"
 
 
-@pytest.mark.parametrize("kind", ["ogg", "opus", "ts", *UNMEASURED])
+@pytest.mark.parametrize("kind", ["ogg", "opus", "ts", "aac", *UNMEASURED])
 def test_where_nobody_knows_the_length_a_cut_is_reported(
     kind: str, talk: sounds.Sound, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ _DEAF: Final = 64  # read errors in a row that end a file
 _NOISE: Final = 2_000  # damaged packets before the first sound that end a file
 _CLOSE: Final = 2.0  # seconds a promise may be off
 _LENGTHLESS: Final = frozenset({"au", "wav"})  # piped into a file, they end anywhere
+_ADTS: Final = 7  # bytes of the header of a frame of AAC
 _PADDED: Final = frozenset({"matroska", "mov", "webm"})  # may have room to spare at the end
 _GAP: Final = 0.25  # seconds of nothing that are worth filling
 _LOST_FRAME: Final = 0.05  # the same where there can be no pause: a frame of FLAC is 0.1 s
@@ -111,7 +112,8 @@ class Sound:
         if last.is_corrupt and not (names & _LENGTHLESS and self._media.promise is None):
             return True
         must = ends.frame_bytes(self._media.track.codec_context.name, bytes(last)[:8])
-        return must is not None and last.size < must
+        left = self._media.data.size - (last.pos or 0) - last.size
+        return (must is not None and last.size < must) or ("aac" in names and 0 < left < _ADTS)
 
     def _zeros(self) -> int:
         return ends.zeros(self._media.data)

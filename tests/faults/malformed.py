@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.limits import Limits
+from appliance.settings import EXTENSIONS
 from appliance.states import State
 from appliance.store import attempts
 from appliance.store.jobs import Job
@@ -230,7 +231,7 @@ def _heard(heard: worker.Heard) -> Outcome:
 def through_the_line(folder: Path, *, seed: int, count: int | None = None) -> Report:
     """Drop every input (or `count` of them) into a share, a good recording beside each."""
     with _corpus(folder, seed) as (cases, listener), _test_engine():
-        cases = [case for case in cases if not case.name.startswith(_NEVER_READY)]
+        cases = [case for case in cases if _is_taken(case)]
         chosen = choose(cases, seed=seed, count=count, least=2) if count else cases
         with Running(str(folder)) as box:
             dropped = [_drop(box, number, case) for number, case in enumerate(chosen)]
@@ -241,6 +242,12 @@ def through_the_line(folder: Path, *, seed: int, count: int | None = None) -> Re
             report.breaches += _siblings(box, dropped) + _deaths(box)
             report.calls = listener.calls
             return report
+
+
+def _is_taken(case: Case) -> bool:
+    """Whether the share takes it for a recording, and for complete."""
+    ending = case.name.rpartition(".")[2]
+    return ending in EXTENSIONS and not case.name.startswith(_NEVER_READY)
 
 
 def _drop(box: Running, number: int, case: Case) -> str:
