@@ -48,6 +48,13 @@ def running(state_dir: str, run_dir: str) -> frozenset[str]:
     return frozenset(name for name, folder in locks.items() if held(folder, name))
 
 
+def not_running(state_dir: str, run_dir: str) -> frozenset[str]:
+    """Which of worker and watch surely do not live; none where the kernel does not show locks."""
+    if not os.access("/proc/locks", os.R_OK):
+        return frozenset()
+    return frozenset({"worker", "watch"}) - running(state_dir, run_dir)
+
+
 def disk(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
     """Is there room for the next job?"""
     where, left = room.tightest(settings)
