@@ -198,8 +198,8 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
-        for mistake in _contradictions(self):
-            raise ValueError(mistake)
+        if mistakes := list(_contradictions(self)):
+            raise ValueError("\n".join(mistakes))
         return self
 
     @property
@@ -247,14 +247,14 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"share: two shares are named {name}"
     state_dir = links.resolved(settings.state_dir)
-    roots = {share.name: links.resolved(share.root) for share in settings.share}
-    for share in settings.share:
+    shares = [(share, links.resolved(share.root)) for share in settings.share]
+    for share, root in shares:
         if share.profile != "default" and share.profile not in settings.profile:
             yield f"share {share.name}: there is no [profile.{share.profile}]"
-        for other in settings.share:
-            if share is not other and _inside(roots[share.name], roots[other.name]):
+        for other, around in shares:
+            if share is not other and _inside(root, around):
                 yield f"share {share.name}: its root lies inside the share {other.name}"
-        if _inside(roots[share.name], state_dir) or _inside(state_dir, roots[share.name]):
+        if _inside(root, state_dir) or _inside(state_dir, root):
             yield f"share {share.name}: its root and [node] state_dir lie inside each other"
     yield from _english_only(settings)
 
@@ -359,9 +359,11 @@ def _invalid(file: str, mistakes: list[str]) -> SettingsInvalid:
 
 def _mistakes(error: ValidationError, whole: type[BaseModel] = Settings) -> list[str]:
     return [
-        f"{_dotted(found['loc'])}"
-        f"{_unknown(found, whole) or found['msg'].removeprefix('Value error, ')}"
+        f"{_dotted(found['loc'])}{line}"
         for found in error.errors(include_url=False)
+        for line in (_unknown(found, whole) or found["msg"].removeprefix("Value error, ")).split(
+            "\n"
+        )
     ]
 
 
