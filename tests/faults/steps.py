@@ -5,8 +5,7 @@
 The product's own functions over a real ledger, bell and share, without the processes
 around them: a job performed, a retry, a round of recover, a discovery, a job asked for
 anew. Whatever happens to it, `finish` afterwards does what a restarted box would do until
-nothing is left to do. `twice` is a control: nothing is ever found recorded, so that every
-attempt transcribes anew.
+nothing is left to do. `BROKEN` are controls: ways to take a promise of the product away.
 
 Each run is a fork of this process, which has imported everything before: it says its
 process number, waits for the file `go` in its folder, does its steps and leaves in
@@ -26,7 +25,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -45,6 +44,7 @@ from tests.faults.recordings import Dropped, Kind, wav
 from tests.faults.worker import give_decoder
 
 line = importlib.import_module("appliance.workloads.transcription")
+ledgers = importlib.import_module("appliance.store.ledger")
 LATER_SECONDS: Final = 2_000.0  # after every wait there is
 _TURNS: Final = 60  # of a box that finishes; it needs about five
 
@@ -243,12 +243,28 @@ def copy(model: str, where: str) -> None:
         stream.write(told)
 
 
-def do(scenario: str, where: str, *, twice: bool = False) -> Mapping[str, str]:
+def _never_recorded() -> None:
+    """Nothing is found in the ledger: every attempt transcribes anew."""
+    for found in ("_in_the_ledger", "_found_again"):
+        setattr(line, found, lambda *_: None)
+
+
+def _nameless() -> None:
+    """What SQLite says goes up as it is."""
+    setattr(ledgers, "named_errors", lambda _folder: nullcontext())  # noqa: B010
+
+
+BROKEN: Final[Mapping[str, Callable[[], None]]] = {
+    "": lambda: None,
+    "twice": _never_recorded,
+    "nameless": _nameless,
+}
+
+
+def do(scenario: str, where: str, *, broken: str = "") -> Mapping[str, str]:
     """Do the scenario's steps and say how that ended, as the command's own last line would."""
     give_decoder(os.path.join(where, "marks"))
-    if twice:
-        for found in ("_in_the_ledger", "_found_again"):
-            setattr(line, found, lambda *_: None)
+    BROKEN[broken]()
     ended = {"ended": "well"}
     try:
         finish(where) if scenario == "finish" else SCENARIOS[scenario][1](settings_in(where))
@@ -268,7 +284,7 @@ def _run(request: Mapping[str, str]) -> None:
     fd = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     while not os.path.exists(os.path.join(request["where"], "go")):
         time.sleep(0.002)
-    ended = do(request["scenario"], request["where"], twice="twice" in request)
+    ended = do(request["scenario"], request["where"], broken=request["broken"])
     os.writev(fd, [json.dumps(ended).encode()])
 
 
