@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from huey import SqliteHuey
@@ -49,27 +49,21 @@ def _nobody(_job_id: int) -> None:
     """Nobody answers in this process."""
 
 
-@contextlib.contextmanager
-def _named_errors(file: str) -> Iterator[None]:
-    """Name what SQLite and the disk answer; a damaged file stays what it is."""
-    with on_the_box(file):
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise NodeIO(where=file, why=str(error)) from error
-
-
 class Bell:
-    """The way into the worker's ear. Any process may ring it. Raises node.* when it is made."""
+    """The way into the worker's ear. Any process may ring it."""
 
     def __init__(self, state_dir: str) -> None:
-        file = os.path.join(state_dir, "huey.db")
-        with _named_errors(file):
+        """Open huey.db in the state directory, or make it. Raises NodeIO for a damaged one."""
+        with on_the_box(state_dir):
             os.makedirs(state_dir, mode=0o770, exist_ok=True)
+        self._file = file = os.path.join(state_dir, "huey.db")
+        try:
             self.huey = SqliteHuey(
                 "appliance", filename=file, results=False, fsync=False, serializer=_Doorbell()
             )
-        self._file = file
+        except sqlite3.DatabaseError as error:
+            why = f"{error}; the worker puts it aside when it starts, nothing is lost"
+            raise NodeIO(where=file, why=why) from error
         self.answer: Callable[[int], None] = _nobody  # what the worker does when it rings
         self._task = self.huey.task(name="answer")(lambda job_id: self.answer(job_id))
 
@@ -79,9 +73,11 @@ class Bell:
             self._task(job_id, priority=priority)
 
     def unanswered(self) -> int:
-        """How many rings nobody has answered yet. Raises node.*."""
-        with _named_errors(self._file):
+        """How many rings nobody has answered yet. Raises NodeIO; a damaged file stays one."""
+        try:
             return int(self.huey.pending_count())
+        except sqlite3.OperationalError as error:
+            raise NodeIO(where=self._file, why=str(error)) from error
 
     def close(self) -> None:
         """Close this thread's connection."""

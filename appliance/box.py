@@ -1,4 +1,4 @@
-"""The box of one process: settings, ledger, owner, bell and nursery, built once and handed down.
+"""The box of one process: settings, ledger, owner, nursery and porters, built once and handed down.
 
 The composition root. Nothing below reaches for settings or the ledger by itself.
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from appliance.daemon import Owner, alive
 from appliance.errors import on_the_box
 from appliance.limits import Limits
 from appliance.nursery import Nursery
+from appliance.porter import SILENCE_SECONDS, Porters
 from appliance.settings import Settings
 from appliance.store import schema
 from appliance.store.jobs import Job
@@ -31,8 +33,10 @@ class Box:
     ledger: Ledger
     owner: Owner
     nursery: Nursery
+    porters: Porters
     stopping: threading.Event = field(default_factory=threading.Event)  # end in good order
-    at_work: set[int] = field(default_factory=set)  # jobs a thread of ours is at
+    at_work: list[int] = field(default_factory=list)  # the job of each thread that has one
+    signs: dict[int, float] = field(default_factory=dict)  # when each of them last moved
 
     def minds(self, job: Job) -> bool:
         """Tell whether somebody alive is at this running job: a thread of ours, or another."""
@@ -40,14 +44,21 @@ class Box:
             return job.id in self.at_work
         return job.owner is not None and alive(self.settings.run_dir, job.owner)
 
+    def sign(self, job_id: int) -> None:
+        """Note that the thread at this job is not stuck."""
+        self.signs[job_id] = time.monotonic()
+
     def spool(self, job_id: int) -> str:
         """The folder of one job's own copy of its recording."""
         return self.settings.state("spool", str(job_id))
 
 
 @contextlib.contextmanager
-def open_box(settings: Settings) -> Iterator[Box]:
-    """Build the box of a worker; take it apart again at the end. Raises node.*."""
+def open_box(settings: Settings, *, silence: float = SILENCE_SECONDS) -> Iterator[Box]:
+    """Build the box of a worker; take it apart again at the end. Raises node.*.
+
+    `silence` is how many seconds nothing may move at a share.
+    """
     schema.prepare(settings.state_dir)
     with on_the_box(settings.state_dir):
         for folder in (settings.run_dir, settings.state("spool")):
@@ -57,5 +68,6 @@ def open_box(settings: Settings) -> Iterator[Box]:
         Ledger(settings.state_dir) as ledger,
         Owner(settings.run_dir) as owner,
         Nursery(limits) as nursery,
+        Porters(settings, silence=silence) as porters,
     ):
-        yield Box(settings, ledger, owner, nursery)
+        yield Box(settings, ledger, owner, nursery, porters)

@@ -36,6 +36,19 @@ def resolved(path: str) -> str:
     return here
 
 
+def mount_id(path: str, table: str = "/proc/self/mountinfo") -> int:
+    """The kernel's number of the mount that an absolute path lies on; a new mount has another."""
+    real, best, number = resolved(path), "", 0
+    with open(table, encoding="utf-8", errors="surrogateescape") as stream:
+        for line in stream:
+            fields = line.split()
+            point = _unescaped(fields[4])
+            inside = real == point or real.startswith(point.rstrip("/") + "/")
+            if inside and len(point) >= len(best):  # the last one lies on top
+                best, number = point, int(fields[0])
+    return number
+
+
 def _target(path: str) -> str | None:
     try:
         return os.readlink(path)

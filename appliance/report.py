@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import unicodedata
+from collections.abc import Callable
 from typing import Final
 
 from appliance import deliver
@@ -41,42 +42,71 @@ _JOINERS: Final = "\u200c\u200d"  # invisible, and part of how Persian and some 
 
 
 def report(
+    job: Job,
+    error: ApplianceError | None = None,
+    *,
+    became: State | None = None,
+    note: Callable[[], None],
+) -> None:
+    """Tell how `job` ended: done (no `error`), or stopped by one.
+
+    `became` is where the error sends the job; without it, where the job is. `note` brings
+    the folder up to date (see `note` below; a worker has it done by a porter). Call it
+    before the job's last step is written: repeated after a crash it changes nothing.
+
+    A name or a file in the way of the note costs no job its end: that is logged, and so is
+    a box that cannot take a note back. A share that is not well raises its share.*: the job
+    waits, as it does with any file that cannot be written. Raises Fenced, and node.*.
+    """
+    state = became or (State.DONE if error is None else job.state)
+    _journal(job, error, state)
+    try:
+        note()
+    except (SourceError, SourceChanged, SourceMissing, NodeIO) as trouble:
+        if isinstance(trouble, NodeIO) and error is not None:
+            raise
+        log.warning("job %d: no note: %s", job.id, trouble.code, extra=_fields(job, trouble, state))
+
+
+def is_note_due(
+    ledger: Ledger, share: Share, job: Job, error: ApplianceError | None, state: State
+) -> bool:
+    """Tell whether anything is to be written or removed beside the recording.
+
+    A note is written only when that is the end (failed, dead), the error is one that a
+    person can mend and the share wants such files. When the job is done, our note goes.
+    """
+    if error is None:
+        source = job.source
+        return table.of_source(ledger, source.share, source.path, NOTE_SUFFIX) is not None
+    return error.note and share.error_files and state in _OVER
+
+
+def note(
     ledger: Ledger,
     share: Share,
     job: Job,
     error: ApplianceError | None = None,
     *,
-    became: State | None = None,
     guard: Guard = deliver.well,
+    beat: Callable[[], None] = deliver.well,
 ) -> None:
-    """Tell how `job` ended: done (no `error`), or stopped by one.
+    """Put the note about `error` beside the recording; without an error, take ours away.
 
-    `became` is where the error sends the job; without it, where the job is. A note is
-    written only when that is the end (failed, dead), the error is one that a person can
-    mend and the share wants such files. When the job is done, our note goes. Call it
-    before the job's last step is written: repeated after a crash it changes nothing.
-
-    A share that is not well raises its share.*: the job waits, as it does with any other
-    file that cannot be written. A name or a file in the way of the note costs no job its
-    end: that is logged. Raises Fenced, and node.* when the ledger cannot serve.
+    Raises as `deliver` does.
     """
-    state = became or (State.DONE if error is None else job.state)
-    _journal(job, error, state)
-    try:
-        if error is None:
-            _take_note_back(ledger, share, job, guard)
-        elif error.note and share.error_files and state in _OVER:
-            note = Export(NOTE_FORMAT, NOTE_SUFFIX, error_note(error, job))
-            deliver.deliver(ledger, share.root, job, [note], guard=guard, whole_name=True)
-    except (SourceError, SourceChanged, SourceMissing, NodeIO) as trouble:
-        log.warning("job %d: no note: %s", job.id, trouble.code, extra=_fields(job, trouble, state))
+    if error is None:
+        _take_note_back(ledger, share, job, guard)
+        return
+    parcel = Export(NOTE_FORMAT, NOTE_SUFFIX, error_note(error, job))
+    deliver.deliver(ledger, share.root, job, [parcel], guard=guard, whole_name=True, beat=beat)
 
 
 def _take_note_back(ledger: Ledger, share: Share, job: Job, guard: Guard) -> None:
     """Remove the note of an earlier failure, if it is as we wrote it."""
     source = job.source
-    while note := table.of_source(ledger, source.share, source.path, NOTE_SUFFIX):
-        deliver.withdraw(ledger, share.root, job, note, guard=guard)
+    while ours := table.of_source(ledger, source.share, source.path, NOTE_SUFFIX):
+        deliver.withdraw(ledger, share.root, job, ours, guard=guard)
 
 
 def _journal(job: Job, error: ApplianceError | None, state: State) -> None:
@@ -86,14 +116,7 @@ def _journal(job: Job, error: ApplianceError | None, state: State) -> None:
 
 
 def _fields(job: Job, error: ApplianceError | None, state: State) -> dict[str, object]:
-    return {
-        "job": job.id,
-        "attempt": job.attempt,
-        "share": job.source.share,
-        "code": None if error is None else error.code,
-        "state": str(state),
-        "correlation": job.correlation,
-    }
+    return {**job.about, "code": None if error is None else error.code, "state": str(state)}
 
 
 # --- the note -----------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from appliance import report as reporting
+from appliance.deliver import Guard
 from appliance.errors import (
     CATALOGUE,
     ApplianceError,
@@ -16,22 +18,43 @@ from appliance.errors import (
     EngineLost,
     ExportConflict,
     Fenced,
+    NodeIO,
     NotRegular,
     ShareOffline,
     SourceEmpty,
     SourceMissing,
     TooLong,
 )
-from appliance.report import NOTE_SUFFIX, error_note, report, shown
+from appliance.report import NOTE_SUFFIX, error_note, shown
+from appliance.settings import Share
 from appliance.states import State
 from appliance.store import exports as table
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
-from tests.folder import Folder, export, lent
+from tests.folder import Folder, export, lent, well
 from tests.witness import CRASHED, Stepwise, die, in_child, watching
 
 NOTE = b"talk.mp4.ERROR.txt"
 EMPTY = SourceEmpty(name="talk.mp4")
+
+
+def report(
+    ledger: Ledger,
+    share: Share,
+    job: Job,
+    error: ApplianceError | None = None,
+    *,
+    became: State | None = None,
+    guard: Guard = well,
+) -> None:
+    """What the worker does, with the note written in this process."""
+    state = became or (State.DONE if error is None else job.state)
+
+    def note() -> None:
+        if reporting.is_note_due(ledger, share, job, error, state):
+            reporting.note(ledger, share, job, error, guard=guard)
+
+    reporting.report(job, error, became=became, note=note)
 
 
 @pytest.fixture
@@ -93,7 +116,7 @@ def test_another_failure_is_told_in_the_same_note(share: Folder) -> None:
     assert b"source.too-long" in share.read(NOTE)
 
 
-@pytest.mark.parametrize("state", set(State) - {State.FAILED, State.DEAD})
+@pytest.mark.parametrize("state", sorted(set(State) - {State.FAILED, State.DEAD}))
 def test_what_is_not_over_leaves_no_note(share: Folder, state: State) -> None:
     job = share.drop(b"talk.mp4")
     report(share.ledger, share.share, job, EngineLost(), became=state)
@@ -177,13 +200,26 @@ def test_a_share_that_is_not_well_is_waited_for(share: Folder, code: str) -> Non
         report(share.ledger, share.share, noted(share, job), guard=guard)
 
 
+def test_a_box_that_is_not_well_tries_again_to_leave_a_note_but_not_to_take_one_back(
+    share: Folder,
+) -> None:
+    def guard() -> None:
+        raise NodeIO(where=share.root, why="a bad disk")
+
+    job = share.drop(b"talk.mp4")
+    with pytest.raises(NodeIO):
+        report(share.ledger, share.share, job, EMPTY, became=State.FAILED, guard=guard)
+    report(share.ledger, share.share, noted(share, job), guard=guard)
+    assert list(share.exports()) == [NOTE]
+
+
 def noted(share: Folder, job: Job) -> Job:
     """The job, with a note that it left when it failed before."""
     failed(share, job)
     return share.again(job)
 
 
-@pytest.mark.parametrize("code", ["source.name-too-long", "source.export-conflict", "node.io"])
+@pytest.mark.parametrize("code", ["source.name-too-long", "source.export-conflict"])
 def test_a_note_that_finds_no_place_costs_no_job_its_end(
     share: Folder, caplog: pytest.LogCaptureFixture, code: str
 ) -> None:

@@ -47,6 +47,7 @@ from appliance.store.ledger import Ledger
 
 Guard = Callable[[], None]  # raises share.* (or OSError) when this is not the share we know
 LAST: Final = "json"  # the commit mark: where it is, the others are
+HIDDEN: Final = ".~appliance-"  # how the name of a half-written file begins
 _TEMP: Final = re.compile(rb"\.~appliance-(\d+)\.(\d+)\.")
 
 _SAYS: Final[Mapping[int, type[ApplianceError]]] = {
@@ -74,18 +75,20 @@ def deliver(
     *,
     guard: Guard = well,
     whole_name: bool = False,
+    beat: Callable[[], None] = well,
 ) -> list[Published]:
     """Put every export beside the recording of `job` and say which files they became.
 
     `root` is the folder of the job's share. `guard` is asked before anything is written
     and again before each file appears. `whole_name` appends the suffix to `talk.mp4`
-    instead of `talk`. Calling it again, in the same or a later attempt, is harmless.
+    instead of `talk`. `beat` is called with every step that got on. Calling it again, in
+    the same or a later attempt, is harmless.
 
     Raises share.offline, share.read-only, share.full, share.busy, source.missing,
     source.changed, source.name-too-long, source.export-conflict, node.io, Fenced, and
     whatever the guard raises. None of them leaves a hidden file of this attempt behind.
     """
-    errand = _Errand(ledger, root, job, guard)
+    errand = _Errand(ledger, root, job, guard, beat)
     ordered = sorted(exports, key=lambda export: export.format == LAST)
     parcels = [_Parcel.of(job, export) for export in ordered]
     try:
@@ -114,20 +117,60 @@ def withdraw(ledger: Ledger, root: str, job: Job, row: Published, *, guard: Guar
         return ours
 
 
+def job_of_hidden(name: bytes) -> int | None:
+    """Say which job a hidden name belongs to; None for any other name."""
+    found = _TEMP.match(name)
+    return None if found is None else int(found[1])
+
+
 def sweep(root: str, folder: bytes, job_id: int, attempt: int) -> int:
     """Remove what attempts before `attempt` left half written in `folder`; say how many.
 
     `folder` lies below the root; one that is gone has nothing to sweep. Raises OSError.
     """
+    with _folder_at(root, folder) as fd:
+        return 0 if fd is None else _sweep(fd, _names_in(fd), job_id, before=attempt)
+
+
+@contextlib.contextmanager
+def _folder_at(root: str, folder: bytes) -> Iterator[int | None]:
+    """Lend a folder below the root; None where it is gone."""
     with beneath.root(root) as root_fd:
         try:
             fd = beneath.open_at(root_fd, folder, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
-            return 0
+        except (FileNotFoundError, NotADirectoryError):
+            yield None
+            return
         try:
-            return _sweep(fd, _names_in(fd), job_id, before=attempt)
+            yield fd
         finally:
             os.close(fd)
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A file under one of our hidden names, by what its name says."""
+
+    name: bytes
+    job: int
+    attempt: int
+    bytes: int
+
+
+def hidden(root: str, folder: bytes) -> list[Hidden]:
+    """Every ordinary file under a hidden name of ours in `folder`; [] for one that is gone.
+
+    Raises OSError.
+    """
+    with _folder_at(root, folder) as fd:
+        if fd is None:
+            return []
+        named = [(name, _TEMP.match(name)) for name in _names_in(fd)]
+        return [
+            Hidden(name, int(said[1]), int(said[2]), place.size(fd, name) or 0)
+            for name, said in named
+            if said is not None and place.is_file(fd, name)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +183,7 @@ class _Parcel:
 
     @classmethod
     def of(cls, job: Job, export: Export) -> _Parcel:
-        temp = f".~appliance-{job.id}.{job.attempt}{export.suffix}"
+        temp = f"{HIDDEN}{job.id}.{job.attempt}{export.suffix}"
         return cls(export, hashlib.sha256(export.content).hexdigest(), temp.encode())
 
 
@@ -152,6 +195,7 @@ class _Errand:
     root: str
     job: Job
     guard: Guard
+    beat: Callable[[], None] = well
 
     def ask(self) -> None:
         """Is this still the share we know? One that cannot even be asked does not answer."""
@@ -204,6 +248,7 @@ def _make_ready(
     _sweep(folder, neighbours, job.id, before=job.attempt + 1)
     for parcel in parcels:
         place.write(folder, parcel.temp, parcel.export.content)
+        errand.beat()
     twins = names.twins(job.source.name, neighbours)
     if whole_name or any(place.is_file(folder, twin) for twin in twins):
         return job.source.name
@@ -328,6 +373,7 @@ def _put(errand: _Errand, folder: int, parcel: _Parcel, spot: _Spot) -> Publishe
         table.forget(ledger, job, spot.path)
         return None
     place.sync(folder)
+    errand.beat()
     table.published(ledger, job, spot.path)
     return table.at(ledger, job.source.share, spot.path)
 

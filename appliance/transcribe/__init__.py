@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from appliance import __version__
+from appliance import __version__, journal
 from appliance.errors import on_the_box
 from appliance.nouns import Options, Provenance, Source, Staged, Transcript, display
 from appliance.nursery import Nursery
@@ -62,7 +62,7 @@ def transcribe(
     name = display(request.source.name)
     terms = Terms(
         name=name,
-        job=request.correlation,
+        about=journal.carried(),
         options=request.options,
         max_seconds=request.max_seconds,
         timeout_factor=request.timeout_factor,

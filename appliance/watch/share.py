@@ -10,27 +10,27 @@ Not here: what it does (rounds), what is done when it dies (supervisor).
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
+from appliance import daemon, journal
 from appliance.bell import Bell
-from appliance.errors import NodeError
+from appliance.errors import LedgerDamaged, NodeError, NodeIO
 from appliance.settings import Settings
 from appliance.store.ledger import Ledger
 from appliance.watch.finds import Ring
 from appliance.watch.rounds import Rounds
+from appliance.watch.supervisor import DAMAGED
 
-_PR_SET_PDEATHSIG: Final = 1
+log = logging.getLogger(__name__)
 _BEAT_SECONDS: Final = 1.0
 _TRY_LATER: Final = 75
-log = logging.getLogger(__name__)
 
 
 def no_bell(_job_id: int) -> None:
@@ -76,17 +76,10 @@ def watch_share(
             rounds.close()
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel kill us when the supervisor dies, even if it dies before we could ask."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(1)
-
-
 def main(arguments: list[str]) -> None:
     """Run as the child of a supervisor."""
     name, pulse_fd, parent = arguments[0], int(arguments[1]), int(arguments[2])
-    _die_with(parent)
+    daemon.die_with(parent)
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # what a broken lease sends kills otherwise
     stopping, wake = threading.Event(), threading.Event()
 
@@ -96,15 +89,31 @@ def main(arguments: list[str]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    journal.to_stderr("watch")
     settings = Settings.model_validate_json(sys.stdin.buffer.read())
     beat = Pulse(pulse_fd).beat
+    with journal.about(share=name), _bell(settings.state_dir) as ring:
+        try:
+            watch_share(settings, name, stopping=stopping, wake=wake, beat=beat, ring=ring)
+        except LedgerDamaged as error:
+            log.warning("%s", error)
+            sys.exit(DAMAGED)
+        except NodeError as error:  # the box's own: the supervisor starts us again
+            log.warning("%s", error)
+            sys.exit(_TRY_LATER)
+
+
+@contextlib.contextmanager
+def _bell(state_dir: str) -> Iterator[Ring]:
+    """Lend the bell; where its queue is damaged, none, until the worker has put that aside."""
     try:
-        with contextlib.closing(Bell(settings.state_dir)) as bell:
-            watch_share(settings, name, stopping=stopping, wake=wake, beat=beat, ring=bell.ring)
-    except NodeError as trouble:  # the box's own: the supervisor starts us again
-        log.error("share %s: %s", name, trouble)  # noqa: TRY400 - it has a name
-        sys.exit(_TRY_LATER)
+        bell = Bell(state_dir)
+    except NodeIO as error:
+        log.warning("%s", error)
+        yield no_bell
+        return
+    with contextlib.closing(bell):
+        yield bell.ring
 
 
 if __name__ == "__main__":

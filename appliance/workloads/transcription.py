@@ -6,6 +6,9 @@ The first file to read. A stage takes a value and returns a value; each is enter
 job's row. What is recorded is never computed twice: a job that comes back after its
 transcript was recorded goes straight to delivering.
 
+What touches the share (stage, deliver, the note) is done by a porter, a child that can be
+killed: a file server that hangs holds no thread of ours.
+
 Not here: how any stage does it (its own module), how errors end (tasks).
 """
 
@@ -15,16 +18,16 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-from appliance import export, marker, report, stage, weights
+from appliance import logbook, report, stage, weights
 from appliance.box import Box
-from appliance.deliver import deliver
 from appliance.errors import Cancelled, Interrupted, ShareOffline, SourceMissing
 from appliance.nouns import Notice, Provenance, Staged, Transcript, display
-from appliance.settings import GB, Share
-from appliance.states import Stage
-from appliance.store import jobs, transcripts
+from appliance.settings import Share
+from appliance.states import Stage, State
+from appliance.store import exports, jobs, restores, transcripts
 from appliance.store.jobs import Job
 from appliance.transcribe import Request, transcribe
+from appliance.values import to_plain
 
 _GRACE_SECONDS = 10.0  # a job may go on for this long when the worker is told to stop
 
@@ -35,35 +38,47 @@ def transcription(job: Job, box: Box) -> None:
     if share is None:
         raise ShareOffline(share=job.source.share)
     try:
+        job = _remembered(job, share, box)
         recorded, rss_peak = _recorded(job, share, box)
         box.owner.progress(job.id, stage=Stage.DELIVER)
         job = jobs.enter(box.ledger, job, Stage.DELIVER, duration=recorded[0].duration)
-        exports = [one for each in recorded for one in export.render_all(each, job.options)]
-        guard = marker.guard(box.ledger, share)
-        deliver(box.ledger, share.root, job, exports, guard=guard)
-        report.report(box.ledger, share, job, guard=guard)
+        logbook.enter(Stage.DELIVER)
+        if not transcripts.was_regained(box.ledger, job):  # else they lie there since then
+            box.porters.carry("deliver", job, share, stop=_going_down(job, box))
+        _note_exports(job, box)
+        report.report(job, note=lambda: _take_note_back(job, share, box))
         jobs.finish(box.ledger, job, _warnings(recorded), rss_peak=rss_peak)
     finally:
         stage.free(box.settings.state("spool"), job.id)
 
 
+def _remembered(job: Job, share: Share, box: Box) -> Job:
+    """After a restored ledger: what was done before it was lost is found beside the recording."""
+    if restores.may_have_forgotten(box.ledger, job) is None:
+        return job
+    box.porters.carry("regain", job, share, stop=_stopper(job, box))
+    jobs.cancel_asked(box.ledger, job)  # raises Fenced when somebody newer has it
+    return jobs.must(box.ledger, job.id)
+
+
+def _note_exports(job: Job, box: Box) -> None:
+    there = [one for one in exports.of_job(box.ledger, job.id) if one.state == "published"]
+    for one in there:
+        logbook.note("export", name=display(one.path), format=one.format, bytes=one.bytes)
+    logbook.note("exported", files=len(there), bytes=sum(one.bytes for one in there))
+
+
 def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...], int | None]:
     """The job's transcripts as they stand in the ledger; what is missing is made and recorded."""
-    there = _in_the_ledger(job, box)
+    there = transcripts.of_job(box.ledger, job)
     if there is not None:
+        logbook.note("recorded-before")
         return there, None
+    logbook.enter(Stage.STAGE)
     box.owner.progress(job.id, stage=Stage.STAGE)
-    staged = stage.stage(
-        share.root,
-        job.source,
-        box.settings.state("spool"),
-        job=job.id,
-        spool_bytes=int(box.settings.node.spool_gb * GB),
-        keep_free_bytes=int(box.settings.disk.stop_below_gb * GB),
-        max_bytes=share.max_bytes,
-        marker_id=marker.expected(box.ledger, share),
-        cancelled=lambda: _cancelled(job, box),
-    )
+    staged = box.porters.stage(job, share, stop=_stopper(job, box))
+    logbook.note("staged", bytes=staged.size, sha256=staged.sha256)
+    logbook.enter(Stage.TRANSCRIBE)
     job = jobs.enter(box.ledger, job, Stage.TRANSCRIBE, sha256=staged.sha256)
     model = weights.find(job.options.model, box.settings.model_dir)
     asked = transcripts.asked(job.options, model.sha256)
@@ -71,15 +86,13 @@ def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...],
     made = _found_again(job, staged, asked, box)
     if made is None:
         made, rss_peak = _made(job, share, staged, box)
+    else:
+        logbook.note("same-as-before")
+    logbook.enter(Stage.RECORD)
     job = jobs.enter(box.ledger, job, Stage.RECORD)
     for transcript in made:
         transcripts.record(box.ledger, job, transcript, asked_sha256=asked)
-    return _in_the_ledger(job, box) or made, rss_peak
-
-
-def _in_the_ledger(job: Job, box: Box) -> tuple[Transcript, ...] | None:
-    found = [transcripts.get(box.ledger, job, task) for task in job.options.tasks]
-    return None if None in found else tuple(one for one in found if one is not None)
+    return transcripts.of_job(box.ledger, job) or made, rss_peak
 
 
 def _found_again(job: Job, staged: Staged, asked: str, box: Box) -> tuple[Transcript, ...] | None:
@@ -87,7 +100,7 @@ def _found_again(job: Job, staged: Staged, asked: str, box: Box) -> tuple[Transc
     found = []
     for task in job.options.tasks:
         same = transcripts.same(
-            box.ledger, source_sha256=staged.sha256, asked_sha256=asked, task=task
+            box.ledger, job, source_sha256=staged.sha256, asked_sha256=asked, task=task
         )
         if same is None:
             return None
@@ -99,6 +112,7 @@ def _ours(provenance: Provenance, job: Job) -> Provenance:
     """The provenance of a reused transcript names this recording, not its twin."""
     return dataclasses.replace(
         provenance,
+        options=to_plain(job.options),
         source_name=display(job.source.name),
         source_mtime_ns=job.source.mtime_ns,
         correlation=job.correlation,
@@ -136,19 +150,36 @@ def _cancelled(job: Job, box: Box) -> bool:
 
 
 def _stopper(job: Job, box: Box) -> Callable[[], None]:
-    """What the relay asks every second: is this job still wanted, and still ours?"""
+    """What a stage asks every second: is this job still wanted, and still ours?"""
+    going_down = _going_down(job, box)
+
+    def stop() -> None:
+        if _cancelled(job, box):
+            raise Cancelled
+        going_down()
+
+    return stop
+
+
+def _going_down(job: Job, box: Box) -> Callable[[], None]:
+    """The same of a stage that is not cancelled: half a set of files helps nobody."""
     patience = _GRACE_SECONDS
 
     def stop() -> None:
         nonlocal patience
-        if _cancelled(job, box):
-            raise Cancelled
+        box.sign(job.id)
         if box.stopping.is_set():
             patience -= 1.0
             if patience < 0:
                 raise Interrupted
 
     return stop
+
+
+def _take_note_back(job: Job, share: Share, box: Box) -> None:
+    """Have the note of an earlier failure removed, where there is one."""
+    if report.is_note_due(box.ledger, share, job, None, State.DONE):
+        box.porters.carry("note", job, share, stop=_going_down(job, box))
 
 
 def _warnings(recorded: tuple[Transcript, ...]) -> list[Notice]:

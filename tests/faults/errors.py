@@ -45,8 +45,9 @@ def run(how_much: Amount, *, seed: int, where: str) -> Figures:
     chance = random.Random(seed)
     with Range(where) as shooting:
         points = shooting.points()
-        usual = {name: shooting.codes(name) for name in {point.scenario for point in points}}
         chosen = [(point, fault(point, chance)) for point in choose(points, how_much, chance)]
+        scenarios = {"job", *(point.scenario for point, _ in chosen)}
+        usual = {scenario: shooting.codes(scenario) for scenario in scenarios}
         struck = shooting.each([partial(shooting.strike, point, how) for point, how in chosen])
         nameless = shooting.strike(a_write(points), "error=EIO:lasting", broken="nameless")
     violations = [*(one for each in struck for one in each.violations)]

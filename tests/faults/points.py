@@ -21,7 +21,7 @@ from tests.faults import Amount, Figures
 from tests.faults.strike import Point, Range, Struck, some
 
 HOW: Final = "signal=SIGKILL"
-HOW_MANY: Final = {Amount.SHORT: 8, Amount.FULL: 130, Amount.LONG: 1_200}
+HOW_MANY: Final = {Amount.SHORT: 6, Amount.FULL: 130, Amount.LONG: 1_200}
 NEAR: Final = {Amount.SHORT: 6, Amount.FULL: 30, Amount.LONG: 1_000}  # a rename, of them
 _BEHIND: Final = 10  # calls after a rename; the commit is among them
 
@@ -34,8 +34,8 @@ def run(how_much: Amount, *, seed: int, where: str) -> Figures:
         near = near_renames(points)
         chosen = choose(points, near, how_much, chance)
         struck = shooting.each([partial(shooting.strike, point, HOW) for point in chosen])
-        deaths = [point for point in near if point.scenario == "job"]
-        control = chance.sample(deaths, 3)
+        deaths = [point for point in near if (point.scenario, point.call) == ("job", "fsync")]
+        control = chance.sample(deaths, 2)
         twice = shooting.each([partial(shooting.strike, p, HOW, broken="twice") for p in control])
     adopted = sum(bool(one.adopted) for one in struck)
     silent = [] if adopted else ["adopted: no run died between a rename and its commit"]
@@ -43,7 +43,7 @@ def run(how_much: Amount, *, seed: int, where: str) -> Figures:
         done=f"killed at {len(struck):,} of {len(points):,} system calls",
         count=len(struck),
         violations=(*again(struck), *silent, *(one for each in struck for one in each.violations)),
-        controls={"every attempt transcribes anew": any(one.violations for one in twice)},
+        controls={"every attempt transcribes anew": bool(again(twice))},
         facts={
             "died between rename and commit, adopted": float(adopted),
             "only a child died": float(sum(not one.died for one in struck)),

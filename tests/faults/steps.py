@@ -22,6 +22,7 @@ import os
 import random
 import shutil
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -33,9 +34,10 @@ from appliance import recover, tasks
 from appliance.bell import Bell
 from appliance.box import Box, open_box
 from appliance.errors import ApplianceError, EngineUnreachable, GpuMemory
+from appliance.nouns import Transcript
 from appliance.settings import Settings, load
 from appliance.states import LIVE, State, Verdict
-from appliance.store import gates, jobs, schema
+from appliance.store import gates, jobs, schema, transcripts
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger, Moment, read_clock
 from appliance.watch.rounds import Rounds
@@ -46,6 +48,7 @@ from tests.faults.worker import give_decoder
 line = importlib.import_module("appliance.workloads.transcription")
 ledgers = importlib.import_module("appliance.store.ledger")
 LATER_SECONDS: Final = 2_000.0  # after every wait there is
+_WHILE_SECONDS: Final = 8.0  # a job takes one
 _TURNS: Final = 60  # of a box that finishes; it needs about five
 
 
@@ -184,13 +187,27 @@ def _four_left_lying(where: str) -> list[Dropped]:
     return dropped
 
 
-def _do_jobs(settings: Settings) -> None:
+@contextmanager
+def _for_a_while(settings: Settings) -> Iterator[Box]:
+    """Lend a box that is told to stop after a while: a disk that stays bad is waited for."""
+    tasks._WRITE_AGAIN_SECONDS = 0.1  # type: ignore[misc]
     with open_box(settings) as box:
+        stop = threading.Timer(_WHILE_SECONDS, box.stopping.set)
+        stop.daemon = True
+        stop.start()
+        try:
+            yield box
+        finally:
+            stop.cancel()
+
+
+def _do_jobs(settings: Settings) -> None:
+    with _for_a_while(settings) as box:
         perform_all(box)
 
 
 def _do_retry(settings: Settings) -> None:
-    with open_box(settings) as box:
+    with _for_a_while(settings) as box:
         perform_all(box)
         box.ledger.clock = later(LATER_SECONDS)
         round_of_recover(box.ledger, settings, box)
@@ -244,14 +261,22 @@ def copy(model: str, where: str) -> None:
 
 
 def _never_recorded() -> None:
-    """Nothing is found in the ledger: every attempt transcribes anew."""
-    for found in ("_in_the_ledger", "_found_again"):
-        setattr(line, found, lambda *_: None)
+    """Nothing is found in the ledger: every attempt transcribes anew, and records that."""
+    record = transcripts.record
+
+    def replace_it(ledger: Ledger, job: Job, transcript: Transcript, *, asked_sha256: str) -> None:
+        with ledger.writing() as db:
+            db.execute("DELETE FROM transcript WHERE job = ?", [job.id])
+            record(ledger, job, transcript, asked_sha256=asked_sha256)
+
+    setattr(line, "_found_again", lambda *_: None)  # noqa: B010
+    setattr(transcripts, "of_job", lambda *_: None)  # noqa: B010
+    setattr(transcripts, "record", replace_it)  # noqa: B010
 
 
 def _nameless() -> None:
     """What SQLite says goes up as it is."""
-    setattr(ledgers, "named_errors", lambda _folder: nullcontext())  # noqa: B010
+    setattr(ledgers, "named_errors", lambda _folder, **_: nullcontext())  # noqa: B010
 
 
 BROKEN: Final[Mapping[str, Callable[[], None]]] = {

@@ -38,7 +38,13 @@ DOORS = {
     "click": {"appliance.cli"},
     "httpx": {"appliance.client", "appliance.weights"},
 }
-CATCH_ALL = {"appliance/tasks.py", "appliance/cli/__init__.py", "appliance/decode/serve.py", "web/"}
+CATCH_ALL = {
+    "appliance/tasks.py",
+    "appliance/cli/__init__.py",
+    "appliance/decode/serve.py",
+    "appliance/porter/__main__.py",
+    "web/",
+}
 FORBIDDEN = ("util", "helper", "manager", "common", "misc", "handler", "processor", "service")
 
 

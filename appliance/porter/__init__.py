@@ -1,0 +1,215 @@
+"""Everything a worker has done at a share, in children that can be killed.
+
+In: an attempt at a job and a verb (stage, deliver, note). Out: its result, or the named
+error it ended with. A call into a file server that has stopped answering never returns,
+and only the death of its process ends it: so no thread of the worker ever makes one. A
+child that gives no sign of getting on for half a minute is killed, its share is offline,
+and the thread is free.
+
+Each errand under way has a child of its own, so no job waits for another's long copy; a
+child is kept for the next errand. While the kernel has not let go of a killed child, no
+errand is begun at the same mount: what it had asked for may still happen there, and must
+not happen after its successor's work.
+
+Not here: what an errand does (errands), how the two talk (talk), opening the gate of a
+share (watch).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Self
+
+from appliance import daemon, journal, links
+from appliance.errors import ApplianceError, NodeIO, ShareOffline, WorkerDied, named
+from appliance.limits import Child, Limits
+from appliance.nouns import Staged, display
+from appliance.porter.talk import Carried, Errand, HungUp, Moved, Refused, Talk
+from appliance.settings import Settings, Share
+from appliance.store.jobs import Job
+
+SILENCE_SECONDS: Final = 30.0  # at a share; then its file server does not answer
+ONSET_SECONDS: Final = 300.0  # before it is at the share: starting, reading the ledger, rendering
+_TURN_SECONDS: Final = 1.0
+_LEAVE_SECONDS: Final = 5.0  # for a killed child to be gone, when nothing holds it
+
+Stop = Callable[[], None]  # asked about once a second; raises to end the errand
+
+
+class Porter:
+    """One child, and the line to it."""
+
+    def __init__(self, process: Child, talk: Talk) -> None:
+        self.process = process
+        self.talk = talk
+
+    def kill(self) -> None:
+        """Kill it. In a call to a file server that hangs, the kernel lets go of it when it can."""
+        self.talk.close()
+        self.process.kill()
+
+    def is_gone(self, patience: float) -> bool:
+        """Tell whether it has ended, at the latest after `patience` seconds; reap it."""
+        return self.process.wait(timeout=patience) is not None
+
+
+class Porters:
+    """The porters of one worker. Usable from any thread; closing it kills them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        silence: float = SILENCE_SECONDS,
+        argv: Sequence[str] | None = None,
+    ) -> None:
+        """`silence` in seconds; `argv` is another porter, for tests."""
+        self._told = settings.model_dump_json().encode()
+        self._silence = silence
+        self._argv = argv or [sys.executable, "-m", __name__]
+        # The children die with the thread that starts them: this one lasts as long as we do.
+        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="porters")
+        self._idle: list[Porter] = []  # the starter's, and what is given back
+        self._killed: list[tuple[int, Porter]] = []  # with the mount each was at
+        self._guard = threading.Lock()  # over _killed
+        self._starter.submit(self._warm_up)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def stage(self, job: Job, share: Share, *, stop: Stop) -> Staged:
+        """Copy the recording of a job into the spool. Raises as `stage.stage`, and `stop`."""
+        staged = self.carry("stage", job, share, stop=stop)
+        if staged is None:
+            raise NodeIO(where=share.root, why="a porter came back with empty hands")
+        return staged
+
+    def carry(
+        self,
+        verb: str,
+        job: Job,
+        share: Share,
+        error: ApplianceError | None = None,
+        *,
+        stop: Stop,
+    ) -> Staged | None:
+        """Have one of `errands.VERBS` done for an attempt at a job; `error` is a note's.
+
+        `stop` is asked about once a second and raises to end the errand. Raises the named
+        error it ended with, what `stop` raises, and ShareOffline when nothing moves at the
+        share or a killed porter still hangs there, NodeIO when no porter can be started,
+        WorkerDied when one died by itself.
+        """
+        code, detail = (None, {}) if error is None else (error.code, error.detail)
+        mount = links.mount_id(share.root)
+        if self.hangs_at(mount):
+            raise ShareOffline(share=share.name)
+        with self._lent(mount) as porter:
+            try:
+                about = journal.carried()
+                porter.talk.send(Errand(verb, job.id, job.attempt, code, detail, about))
+                answer = self._answer(porter, share, stop)
+            except HungUp:
+                raise WorkerDied from None
+        if isinstance(answer, Refused):
+            raise named(answer.code, {"name": display(job.source.name), **answer.detail})
+        return answer.staged
+
+    def _answer(self, porter: Porter, share: Share, stop: Stop) -> Carried | Refused:
+        """Hear a porter out, as long as it gives signs of getting on."""
+        heard, patience = time.monotonic(), ONSET_SECONDS
+        while True:
+            word = porter.talk.receive(min(self._silence, _TURN_SECONDS))
+            if isinstance(word, Carried | Refused):
+                return word
+            now = time.monotonic()
+            if isinstance(word, Moved):
+                heard, patience = now, self._silence
+            elif now - heard > patience:
+                raise self._silent(share, patience)
+            stop()
+
+    def _silent(self, share: Share, patience: float) -> ApplianceError:
+        if patience == self._silence:
+            return ShareOffline(share=share.name)
+        return NodeIO(where=share.root, why="a porter did not set out")
+
+    # --- the children ---------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _lent(self, mount: int) -> Iterator[Porter]:
+        """Lend a porter for one errand; one whose errand ended badly is killed."""
+        with contextlib.ExitStack() as unless_well:
+            porter = self._take()
+            unless_well.callback(self._bury, porter, mount)
+            yield porter
+            unless_well.pop_all()
+            self._idle.append(porter)
+
+    def _bury(self, porter: Porter, mount: int) -> None:
+        porter.kill()
+        with self._guard:
+            self._killed.append((mount, porter))
+
+    def _take(self) -> Porter:
+        try:
+            return self._starter.submit(self._next).result(timeout=ONSET_SECONDS)
+        except (OSError, subprocess.SubprocessError, TimeoutError) as error:
+            raise NodeIO(where=sys.executable, why=f"no porter starts: {error}") from error
+
+    def _next(self) -> Porter:
+        while self._idle:
+            porter = self._idle.pop()
+            if not porter.is_gone(0):
+                return porter
+            porter.talk.close()
+        return self._start()
+
+    def _start(self) -> Porter:
+        talk, theirs = Talk.pair()
+        with contextlib.ExitStack() as unless_started, theirs, daemon.in_memory(self._told) as told:
+            unless_started.callback(talk.close)
+            handed = [theirs.fileno(), told]
+            process = subprocess.Popen(
+                [*self._argv, *map(str, handed), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=handed,
+                start_new_session=True,
+            )
+            unless_started.pop_all()
+        return Porter(Child(process, Limits()), talk)
+
+    def _warm_up(self) -> None:
+        with contextlib.suppress(OSError, subprocess.SubprocessError):  # the first errand tells
+            self._idle.append(self._start())
+
+    def hangs_at(self, mount: int) -> bool:
+        """Whether a killed porter has not left this mount, and does not within a moment."""
+        until = time.monotonic() + _LEAVE_SECONDS
+        with self._guard:
+            self._killed = [
+                (at, porter)
+                for at, porter in self._killed
+                if not porter.is_gone(max(until - time.monotonic(), 0) if at == mount else 0)
+            ]
+            return any(at == mount for at, _ in self._killed)
+
+    def close(self) -> None:
+        """Kill every porter; one that hangs in a call is left to the kernel."""
+        self._starter.shutdown(cancel_futures=True)
+        until = time.monotonic() + _LEAVE_SECONDS
+        for porter in self._idle:
+            porter.kill()
+        for porter in (*self._idle, *(porter for _, porter in self._killed)):
+            porter.is_gone(max(until - time.monotonic(), 0))

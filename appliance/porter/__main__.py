@@ -1,0 +1,66 @@
+"""The porter's process: one errand after the other, until the worker hangs up.
+
+    python -m appliance.porter SOCKET SETTINGS PARENT
+
+SOCKET is an inherited unix SOCK_SEQPACKET socket, SETTINGS an inherited file that holds
+the settings as JSON, PARENT the worker's process number.
+
+Not here: what an errand is (errands), who starts and kills us (the package).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+
+from appliance import daemon, journal
+from appliance.errors import ApplianceError, Bug
+from appliance.porter import errands
+from appliance.porter.talk import Errand, HungUp, Refused, Talk, Word
+from appliance.settings import Settings
+from appliance.store.ledger import Ledger
+
+log = logging.getLogger("appliance.porter")
+
+
+def serve(talk: Talk, settings: Settings) -> None:
+    """Answer every errand. Every error of this process ends here, or is told."""
+    with Ledger(settings.state_dir) as ledger, contextlib.suppress(HungUp):
+        while True:
+            errand = talk.receive()
+            if isinstance(errand, Errand):
+                with journal.about(**errand.about):
+                    talk.send(_answer(ledger, settings, talk, errand))
+
+
+def _answer(ledger: Ledger, settings: Settings, talk: Talk, errand: Errand) -> Word:
+    try:
+        log.info("carrying", extra={"verb": errand.verb})
+        return errands.carry(ledger, settings, talk, errand)
+    except ApplianceError as error:
+        return Refused(error.code, error.detail)
+    except Exception as bug:
+        log.exception("bug", extra={"code": Bug.code})
+        return Refused(Bug.code, {"what": type(bug).__name__})
+
+
+def main(arguments: list[str]) -> None:
+    """Be the porter of a worker."""
+    fd, told, parent = map(int, arguments)
+    daemon.die_with(parent)
+    # Told to all of a unit's processes at once: our worker decides when we go.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    journal.to_stderr("porter")
+    with os.fdopen(told, "rb") as stream:
+        settings = Settings.model_validate_json(stream.read())
+    with Talk(socket.socket(fileno=fd)) as talk:
+        serve(talk, settings)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,260 @@
+"""Porters: what touches a share is done by a child that can be killed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from appliance import links
+from appliance.errors import (
+    ApplianceError,
+    Cancelled,
+    Fenced,
+    NodeIO,
+    ShareOffline,
+    SourceChanged,
+    SourceEmpty,
+    WorkerDied,
+)
+from appliance.nouns import Options, Source
+from appliance.porter import Porters
+from appliance.settings import Settings
+from appliance.store import exports, jobs, schema, transcripts
+from appliance.store.jobs import Job
+from appliance.store.ledger import Ledger
+from tests.export import speech
+
+HOUSE = Path(__file__).parent.parent
+
+
+class Site:
+    """A share with a recording, its claimed job, and porters to send."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "share"
+        self.root.mkdir()
+        facts = {"name": "s", "root": str(self.root), "require_marker": False}
+        self.settings = Settings.model_validate(
+            {"node": {"state_dir": str(folder / "state")}, "share": [facts]}
+        )
+        self.share = self.settings.share[0]
+        schema.prepare(self.settings.state_dir)
+        self.ledger = Ledger(self.settings.state_dir)
+
+    def job(self, name: str = "talk.wav", content: bytes = b"sound") -> Job:
+        """A recording and its job, claimed."""
+        (self.root / name).write_bytes(content)
+        look = os.stat(self.root / name)
+        source = Source("s", os.fsencode(name), look.st_size, look.st_mtime_ns)
+        born = jobs.add(self.ledger, source, Options(formats=("txt",)), correlation="c")
+        assert born is not None
+        job = jobs.claim(self.ledger, born.id, owner="tests")
+        assert job is not None
+        return job
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    with made.ledger:
+        yield made
+
+
+def go_on() -> None:
+    """Nobody stops it."""
+
+
+def children() -> set[int]:
+    """The porters of this process that live."""
+    found = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue
+        if b"appliance.porter" in command and int(parent) == os.getpid():
+            found.add(int(pid))
+    return found
+
+
+def test_a_recording_is_copied_by_a_child_and_the_child_is_kept(site: Site) -> None:
+    with Porters(site.settings) as porters:
+        staged = porters.stage(site.job(), site.share, stop=go_on)
+        assert staged.sha256 == hashlib.sha256(b"sound").hexdigest()
+        assert Path(staged.file).read_bytes() == b"sound"
+        kept = children()
+        assert len(kept) == 1
+        porters.stage(site.job("more.wav"), site.share, stop=go_on)
+        assert children() == kept
+    assert children() == set()
+
+
+def test_exports_are_made_where_they_are_delivered(site: Site) -> None:
+    job = site.job()
+    transcripts.record(site.ledger, job, speech.spoken("Hello."), asked_sha256="a")
+    with Porters(site.settings) as porters:
+        porters.carry("deliver", job, site.share, stop=go_on)
+    assert b"Hello." in (site.root / "talk.txt").read_bytes()
+    assert [one.state for one in exports.of_job(site.ledger, job.id)] == ["published"]
+
+
+def test_a_note_is_put_and_taken_back(site: Site) -> None:
+    job = site.job()
+    with Porters(site.settings) as porters:
+        porters.carry("note", job, site.share, SourceEmpty(name="talk.wav"), stop=go_on)
+        note = site.root / "talk.wav.ERROR.txt"
+        assert "source.empty" in note.read_text("utf-8")
+        porters.carry("note", job, site.share, stop=go_on)
+        assert not note.exists()
+
+
+def test_what_the_share_answers_is_told_and_the_child_goes_on(site: Site) -> None:
+    job = site.job()
+    with Porters(site.settings) as porters:
+        (site.root / "talk.wav").write_bytes(b"another sound")
+        with pytest.raises(SourceChanged) as caught:
+            porters.stage(job, site.share, stop=go_on)
+        assert "talk.wav" in caught.value.sentence
+        assert len(children()) == 1
+
+
+def test_an_attempt_that_is_over_touches_nothing(site: Site) -> None:
+    job = site.job()
+    transcripts.record(site.ledger, job, speech.spoken("Hello."), asked_sha256="a")
+    late = replace(job, attempt=job.attempt - 1)
+    with Porters(site.settings) as porters:
+        for verb in ("stage", "deliver", "note"):
+            with pytest.raises(Fenced):
+                porters.carry(verb, late, site.share, stop=go_on)
+    assert os.listdir(site.root) == ["talk.wav"]
+    assert not os.path.exists(site.settings.state("spool"))
+
+
+PORTER = """
+import socket, sys, time
+from appliance.porter.talk import Moved, Talk
+talk = Talk(socket.socket(fileno=int(sys.argv[-3])))
+talk.receive()
+talk.send(Moved())
+"""
+
+
+def odd(program: str) -> list[str]:
+    return [sys.executable, "-c", PORTER + program]
+
+
+def test_a_share_where_nothing_moves_is_offline_and_the_child_is_killed(site: Site) -> None:
+    argv = odd("time.sleep(100)")
+    with Porters(site.settings, silence=0.5, argv=argv) as porters:
+        began = time.monotonic()
+        with pytest.raises(ShareOffline):
+            porters.stage(site.job(), site.share, stop=go_on)
+        assert time.monotonic() - began < 10
+        assert not porters.hangs_at(links.mount_id(site.share.root))
+
+
+def test_one_that_gets_on_slowly_is_left_alone(site: Site) -> None:
+    argv = odd(
+        "[(time.sleep(0.2), talk.send(Moved())) for _ in range(10)]\n"
+        "from appliance.nouns import Staged; from appliance.porter.talk import Carried\n"
+        "talk.send(Carried(Staged('f', 's', 5)))"
+    )
+    with Porters(site.settings, silence=1.0, argv=argv) as porters:
+        assert porters.stage(site.job(), site.share, stop=go_on).size == 5
+
+
+def test_whoever_stops_an_errand_need_not_wait_for_its_file_server(site: Site) -> None:
+    def cancel() -> None:
+        raise Cancelled
+
+    with Porters(site.settings, argv=odd("time.sleep(100)")) as porters:
+        began = time.monotonic()
+        with pytest.raises(Cancelled):
+            porters.stage(site.job(), site.share, stop=cancel)
+        assert time.monotonic() - began < 10
+    assert children() == set()
+
+
+@pytest.mark.parametrize(
+    ("argv", "error"),
+    [
+        (odd("sys.exit(3)"), WorkerDied),
+        (odd("import os; os.kill(os.getpid(), 9)"), WorkerDied),
+        (["/nowhere/python"], NodeIO),
+    ],
+)
+def test_a_porter_that_fails_is_a_named_error(
+    site: Site, argv: list[str], error: type[ApplianceError]
+) -> None:
+    with Porters(site.settings, argv=argv) as porters, pytest.raises(error):
+        porters.stage(site.job(), site.share, stop=go_on)
+
+
+def test_one_that_dies_between_two_errands_is_replaced(site: Site) -> None:
+    with Porters(site.settings) as porters:
+        porters.stage(site.job(), site.share, stop=go_on)
+        for pid in children():
+            os.kill(pid, signal.SIGKILL)
+        porters.stage(site.job("more.wav"), site.share, stop=go_on)
+
+
+def test_two_errands_do_not_wait_for_each_other(site: Site) -> None:
+    """The first is stopped in the middle; the second comes home all the same."""
+    with Porters(site.settings) as porters:
+        large = site.job("large.wav", bytes(150 << 20))
+        part = site.settings.state("spool", str(large.id), "source.part")
+        first = threading.Thread(target=porters.stage, args=(large, site.share), kwargs=STOP)
+        first.start()
+        while not os.path.exists(part):
+            time.sleep(0.001)
+        [busy] = children()
+        os.kill(busy, signal.SIGSTOP)
+        porters.stage(site.job("small.wav"), site.share, stop=go_on)
+        assert first.is_alive()
+        assert len(children()) == 2
+        os.kill(busy, signal.SIGCONT)
+        first.join()
+
+
+STOP = {"stop": go_on}
+WORKER = """
+import sys, time
+from appliance.porter import Porters
+from appliance.settings import Settings
+porters = Porters(Settings.model_validate_json(sys.stdin.read()))
+print([porters._starter.submit(porters._next).result().process.pid], flush=True)
+time.sleep(100)
+"""
+
+
+def test_porters_die_with_their_worker(site: Site) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=HOUSE,
+        text=True,
+    )
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    with worker.stdin, worker.stdout:
+        worker.stdin.write(site.settings.model_dump_json())
+        worker.stdin.close()
+        pid = int(worker.stdout.readline().strip("[]\n"))
+        worker.kill()
+        worker.wait()
+    until = time.monotonic() + 10
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not os.path.exists(f"/proc/{pid}")
