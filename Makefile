@@ -34,15 +34,17 @@ format: install  ## Put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# What the tests need from Debian; installed when we may, asked for by name when not.
-PROGRAMS := espeak-ng chromium bindfs strace
+# What the tests need from Debian, as program:package where the two are called differently;
+# installed when we may, asked for by name when not.
+PROGRAMS := espeak-ng chromium bindfs strace mkfs.ext4:e2fsprogs
 .PHONY: programs
 programs:
-	@for program in $(PROGRAMS); do \
+	@for each in $(PROGRAMS); do \
+	  program=$${each%%:*}; package=$${each##*:}; \
 	  command -v $$program >/dev/null && continue; \
 	  if [ "$$(id -u)" = 0 ]; then \
-	    apt-get update -qq && apt-get install -y -qq --no-install-recommends $$program >/dev/null || exit 1; \
-	  else echo "the tests need $$program: apt-get install $$program" >&2; exit 1; fi; \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends $$package >/dev/null || exit 1; \
+	  else echo "the tests need $$program: apt-get install $$package" >&2; exit 1; fi; \
 	done
 
 # A file of tests stays together; most of them wait for something, so one more at a time than

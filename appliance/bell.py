@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from huey import SqliteHuey
@@ -49,23 +49,38 @@ def _nobody(_job_id: int) -> None:
     """Nobody answers in this process."""
 
 
+@contextlib.contextmanager
+def _named_errors(file: str) -> Iterator[None]:
+    """Name what SQLite and the disk answer; a damaged file stays what it is."""
+    with on_the_box(file):
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise NodeIO(where=file, why=str(error)) from error
+
+
 class Bell:
-    """The way into the worker's ear. Any process may ring it."""
+    """The way into the worker's ear. Any process may ring it. Raises node.* when it is made."""
 
     def __init__(self, state_dir: str) -> None:
         """Open huey.db in the state directory, or make it. Raises NodeIO for a damaged one."""
-        with on_the_box(state_dir):
+        self._file = os.path.join(state_dir, "huey.db")
+        with _named_errors(self._file):
             os.makedirs(state_dir, mode=0o770, exist_ok=True)
-        self._file = file = os.path.join(state_dir, "huey.db")
-        try:
-            self.huey = SqliteHuey(
-                "appliance", filename=file, results=False, fsync=False, serializer=_Doorbell()
-            )
-        except sqlite3.DatabaseError as error:
-            why = f"{error}; the worker puts it aside when it starts, nothing is lost"
-            raise NodeIO(where=file, why=why) from error
+            self.huey = self._opened()
         self.answer: Callable[[int], None] = _nobody  # what the worker does when it rings
         self._task = self.huey.task(name="answer")(lambda job_id: self.answer(job_id))
+
+    def _opened(self) -> SqliteHuey:
+        try:
+            return SqliteHuey(
+                "appliance", filename=self._file, results=False, fsync=False, serializer=_Doorbell()
+            )
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            why = f"{error}; the worker puts it aside when it starts, nothing is lost"
+            raise NodeIO(where=self._file, why=why) from error
 
     def ring(self, job_id: int, *, priority: int = 0) -> None:
         """Say that a job is queued. One that is lost is rung again by recover."""
@@ -73,11 +88,9 @@ class Bell:
             self._task(job_id, priority=priority)
 
     def unanswered(self) -> int:
-        """How many rings nobody has answered yet. Raises NodeIO; a damaged file stays one."""
-        try:
+        """How many rings nobody has answered yet. Raises node.*."""
+        with _named_errors(self._file):
             return int(self.huey.pending_count())
-        except sqlite3.OperationalError as error:
-            raise NodeIO(where=self._file, why=str(error)) from error
 
     def close(self) -> None:
         """Close this thread's connection."""

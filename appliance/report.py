@@ -54,9 +54,9 @@ def report(
     the folder up to date (see `note` below; a worker has it done by a porter). Call it
     before the job's last step is written: repeated after a crash it changes nothing.
 
-    A name or a file in the way of the note costs no job its end: that is logged, and so is
-    a box that cannot take a note back. A share that is not well raises its share.*: the job
-    waits, as it does with any file that cannot be written. Raises Fenced, and node.*.
+    A share that is not well raises its share.*: the job waits, as it does with any other
+    file that cannot be written. A name or a file in the way of the note costs no job its
+    end: that is logged, and so is a box that cannot take a note back. Raises Fenced, node.*.
     """
     state = became or (State.DONE if error is None else job.state)
     _journal(job, error, state)

@@ -110,12 +110,9 @@ def _end(box: Box, job: Job, error: ApplianceError, book: Book) -> None:
     """Write down what stopped a job; the note beside the file first, as with every export."""
     most = box.settings.worker.max_attempts
     verdict, error = _judge(job, error, most=most)
-    share = box.settings.share_named(job.source.share)
     with contextlib.suppress(Fenced):
         try:
-            if share is not None:
-                note = functools.partial(_note, box, share, job, error, verdict.state)
-                report.report(job, error, became=verdict.state, note=note)
+            _report(box, job, error, verdict)
         except (ShareError, NodeIO) as unwell:
             # It ends when its note can be left; one that nobody can leave is not waited for.
             again, trouble = _judge(job, unwell, most=most)
@@ -123,6 +120,13 @@ def _end(box: Box, job: Job, error: ApplianceError, book: Book) -> None:
         end = functools.partial(jobs.end, box.ledger, job, verdict, error, who=box.owner.id)
         _written(box, job.id, end)
         book.end(state=verdict.state, code=error.code)
+
+
+def _report(box: Box, job: Job, error: ApplianceError, verdict: Verdict) -> None:
+    share = box.settings.share_named(job.source.share)
+    if share is not None:
+        note = functools.partial(_note, box, share, job, error, verdict.state)
+        report.report(job, error, became=verdict.state, note=note)
 
 
 def _note(box: Box, share: Share, job: Job, error: ApplianceError, became: State) -> None:

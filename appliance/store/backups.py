@@ -66,7 +66,8 @@ def listed(folder: str, now: datetime) -> list[Backup]:
         at = time_of(name)
         if at is not None:
             path = os.path.join(folder, name)
-            found.append(Backup(name, path, at, os.path.getsize(path)))
+            with contextlib.suppress(FileNotFoundError):  # thinned out this very moment
+                found.append(Backup(name, path, at, os.path.getsize(path)))
     return sorted(found, key=lambda one: (one.at <= now + _AHEAD, one.at), reverse=True)
 
 

@@ -75,22 +75,18 @@ class _Mine:
         file = os.path.join(folder, NAME)
         self.depth = 0
         self._folder = folder
-        self._lock: int | None = open_lock(folder)
-        try:
-            # Looked at before it is opened: one replaced in between is taken for a stranger.
-            self.identity = None if make else identity(file)
-            connection = sqlite3.connect(
-                f"file:{quote(file)}?mode={'rwc' if make else 'rw'}",
-                uri=True,
-                timeout=PATIENCE_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,  # closed by whoever closes the ledger
-            )
-            self.db = Database(connection, execute_plugins=False)
-            self._prepare(connection)
-        except (sqlite3.Error, ApplianceError):
-            self.free(close=True)
-            raise
+        self._lock: int | None = None
+        # Looked at before it is opened: one replaced in between is taken for a stranger.
+        self.identity = None if make else identity(file)
+        connection = sqlite3.connect(
+            f"file:{quote(file)}?mode={'rwc' if make else 'rw'}",
+            uri=True,
+            timeout=PATIENCE_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # closed by whoever closes the ledger
+        )
+        self.db = Database(connection, execute_plugins=False)
+        self._prepare(connection)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         try:
@@ -107,26 +103,26 @@ class _Mine:
             raise
 
     def take(self) -> None:
-        """Take the lock of every writer. Raises LedgerBusy, NodeIO."""
-        if self._lock is None:
-            self._lock = open_lock(self._folder)
-        _lock(self._lock)
+        """Take the lock of every writer. Raises LedgerBusy, DiskFull, NodeIO."""
+        with on_the_box(self._folder):
+            if self._lock is None:
+                self._lock = open_lock(self._folder)
+            _lock(self._lock)
 
-    def free(self, *, close: bool = False) -> None:
-        """Let go of it. What was committed is committed, so this never fails."""
+    def free(self) -> None:
+        """Let go of it: what was committed is committed, so this never fails."""
         if self._lock is None:
             return
         try:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
         except OSError:
-            close = True  # which frees it, whatever was answered
-        if close:
-            os.close(self._lock)
+            os.close(self._lock)  # which frees it, whatever was answered
             self._lock = None
 
     def close(self) -> None:
         self.db.close()
-        self.free(close=True)
+        if self._lock is not None:
+            os.close(self._lock)
 
 
 def identity(file: str) -> tuple[int, int]:
@@ -139,10 +135,9 @@ def identity(file: str) -> tuple[int, int]:
 
 
 def open_lock(folder: str) -> int:
-    """Open `ledger.lock`; the caller closes the descriptor. Raises node.*."""
+    """Open `ledger.lock`; the caller closes the descriptor."""
     file = os.path.join(folder, "ledger.lock")
-    with on_the_box(file):
-        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
 
 
 @contextlib.contextmanager
@@ -301,8 +296,6 @@ def _lock(fd: int) -> None:
                 raise LedgerBusy(seconds=PATIENCE_SECONDS) from None
             time.sleep(pause)
             pause = min(pause * 1.5, 0.02)
-        except OSError as error:
-            raise NodeIO(where="ledger.lock", why=error.strerror or str(error)) from error
         else:
             return
 

@@ -153,9 +153,11 @@ def _damage(
     It is closed under `lock`: the last one out folds the log in. Raises DiskFull, NodeIO
     and LedgerBusy for trouble that is none of the file's.
     """
-    db = sqlite3.connect(f"file:{quote(os.path.abspath(file))}?mode=rw", uri=True, timeout=15)
+    folder = os.path.dirname(os.path.abspath(file))
+    with named_errors(folder):
+        db = sqlite3.connect(f"file:{quote(os.path.abspath(file))}?mode=rw", uri=True, timeout=15)
     try:
-        with named_errors(os.path.dirname(file)):
+        with named_errors(folder):
             tables = [row[0] for row in db.execute("SELECT name FROM sqlite_schema")]
             said = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
     except LedgerDamaged as error:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from sqlite_utils import Database, Migrations
@@ -228,12 +229,7 @@ def prepare(folder: str, *, thorough: bool = True) -> Mended | None:
     `thorough` reads the whole file for damage, as every start of a process does. Says what
     had to be mended. Raises DiskFull, NodeIO, LedgerBusy.
     """
-    os.umask(0o027)  # what lies here is people's words: for us and our group alone
-    with on_the_box(folder), contextlib.ExitStack() as alone:
-        os.makedirs(folder, mode=0o750, exist_ok=True)
-        file = os.path.join(folder, "migrate.lock")
-        lock = alone.enter_context(open(file, "w", encoding="ascii"))
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone(folder):
         mended = repair.mend(folder, migrate=migrate, thorough=thorough)
         migrate(folder)
         os.makedirs(os.path.join(folder, backups.FOLDER), mode=0o750, exist_ok=True)
@@ -246,10 +242,19 @@ def prepare(folder: str, *, thorough: bool = True) -> Mended | None:
 
 def restore(folder: str, why: str, backup: backups.Backup | None) -> Mended:
     """Put a backup (None: the newest sound one) in the ledger's place. Raises as `prepare`."""
-    os.umask(0o027)
-    with open(os.path.join(folder, "migrate.lock"), "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone(folder):
         return repair.replace(folder, why, migrate=migrate, backup=backup)
+
+
+@contextlib.contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    """Be the only one who makes or mends the ledger in `folder`."""
+    os.umask(0o027)  # what lies here is people's words: for us and our group alone
+    with on_the_box(folder):
+        os.makedirs(folder, mode=0o750, exist_ok=True)
+        with open(os.path.join(folder, "migrate.lock"), "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
 
 def migrate(folder: str) -> None:

@@ -98,8 +98,8 @@ def main(arguments: list[str]) -> None:
         except LedgerDamaged as error:
             log.warning("%s", error)
             sys.exit(DAMAGED)
-        except NodeError as error:  # the box's own: the supervisor starts us again
-            log.warning("%s", error)
+        except NodeError as trouble:  # the box's own: the supervisor starts us again
+            log.error("%s", trouble)  # noqa: TRY400 - it has a name
             sys.exit(_TRY_LATER)
 
 

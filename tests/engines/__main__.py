@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from appliance import wire
+from appliance import weights, wire
 from appliance.nouns import Segment, Word
 
 WELCOME = wire.Welcome(
@@ -85,6 +85,25 @@ class Engine:
         """Hear one window."""
         for task in listen.tasks:
             channel.send(hear(listen, task, listen.language or "en"))
+
+
+class Counts(Engine):
+    """Leaves a byte in SOCKET.heard for every window, which outlives every process.
+
+    Names the weights that the worker finds, as the real engine does.
+    """
+
+    def take(self, channel: wire.Channel, message: wire.Message) -> None:
+        if isinstance(message, wire.Hello):
+            weights_sha256 = weights.find(weights.SELFTEST, "").sha256
+            channel.send(replace(WELCOME, model_sha256=weights_sha256))
+        else:
+            super().take(channel, message)
+
+    def answer(self, channel: wire.Channel, listen: wire.Listen) -> None:
+        with open(f"{self.path}.heard", "ab") as stream:
+            stream.write(b".")
+        super().answer(channel, listen)
 
 
 class DiesOnce(Engine):
@@ -184,6 +203,7 @@ class Stranger(Engine):
 
 MODES: dict[str, Callable[[str], Engine]] = {
     "good": Engine,
+    "counts": Counts,
     "dies-once": DiesOnce,
     "poisoned": Poisoned,
     "mute": Mute,

@@ -209,3 +209,14 @@ def test_a_hanging_engine_does_not_hang_the_page(box: Box, client: FlaskClient) 
         answers = [client.get("/readyz").status_code for _ in range(4)]
     assert answers[-1] == 503
     assert time.monotonic() - begun < 10
+
+
+def test_a_lost_ledger_is_named_and_the_process_begins_anew(box: Box, client: FlaskClient) -> None:
+    begun: list[None] = []
+    db.when_lost(client.application, lambda: begun.append(None))
+    assert client.get("/api/v1/jobs").status_code == 200
+    assert begun == []
+    os.unlink(box.settings.state("ledger.db"))
+    problem = told(client, "/api/v1/jobs", 503)
+    assert problem["code"] == "node.ledger-damaged"
+    assert begun == [None]
