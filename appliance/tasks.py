@@ -42,7 +42,7 @@ from appliance.logbook import Book
 from appliance.nouns import display
 from appliance.porter import SILENCE_SECONDS
 from appliance.settings import Settings, Share
-from appliance.states import State, Verdict, after
+from appliance.states import LIVE, State, Verdict, after
 from appliance.store import jobs, repair
 from appliance.store.jobs import Job
 from appliance.workloads import WORKLOADS
@@ -114,8 +114,10 @@ def _end(box: Box, job: Job, error: ApplianceError, book: Book) -> None:
     with contextlib.suppress(Fenced):
         try:
             _report(box, job, error, verdict)
-        except ShareError as unwell:  # it waits for its share, and ends when its note can be left
-            verdict, error = _judge(job, unwell, most=most)
+        except (ShareError, NodeIO) as unwell:
+            # It ends when its note can be left; one that nobody can leave is not waited for.
+            again, trouble = _judge(job, unwell, most=most)
+            verdict, error = (again, trouble) if again.state in LIVE else (verdict, error)
         end = functools.partial(jobs.end, box.ledger, job, verdict, error, who=box.owner.id)
         _written(box, job.id, end)
         book.end(state=verdict.state, code=error.code)
