@@ -35,7 +35,7 @@ format: install  ## Put the code into its form
 	$(BIN)/ruff check --fix .
 
 # What the tests need from Debian; installed when we may, asked for by name when not.
-PROGRAMS := espeak-ng chromium strace
+PROGRAMS := espeak-ng chromium bindfs strace
 .PHONY: programs
 programs:
 	@for program in $(PROGRAMS); do \
@@ -45,8 +45,10 @@ programs:
 	  else echo "the tests need $$program: apt-get install $$program" >&2; exit 1; fi; \
 	done
 
+# A file of tests stays together; most of them wait for something, so one more at a time than
+# there are processors.
 test: check programs  ## Everything that proves the product
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $$(( $$(nproc) + 1 )) --dist loadfile
 
 proof: install programs  ## The long proofs, with their figures (PROOF=words: one of them)
 	$(BIN)/python -m tests.proof $(PROOF)

@@ -18,6 +18,8 @@ from typing import Any
 from huey import SqliteHuey
 from huey.registry import Message
 
+from appliance.errors import NodeIO
+
 
 class _Doorbell:
     """Messages as plain JSON: huey's own pickle would run whatever lies in huey.db."""
@@ -51,14 +53,16 @@ class Bell:
     """The way into the worker's ear. Any process may ring it."""
 
     def __init__(self, state_dir: str) -> None:
+        """Open huey.db in the state directory, or make it. Raises NodeIO for a damaged one."""
         os.makedirs(state_dir, mode=0o770, exist_ok=True)
-        self.huey = SqliteHuey(
-            "appliance",
-            filename=os.path.join(state_dir, "huey.db"),
-            results=False,
-            fsync=False,
-            serializer=_Doorbell(),
-        )
+        file = os.path.join(state_dir, "huey.db")
+        try:
+            self.huey = SqliteHuey(
+                "appliance", filename=file, results=False, fsync=False, serializer=_Doorbell()
+            )
+        except sqlite3.DatabaseError as error:
+            why = f"{error}; the worker puts it aside when it starts, nothing is lost"
+            raise NodeIO(where=file, why=why) from error
         self.answer: Callable[[int], None] = _nobody  # what the worker does when it rings
         self._task = self.huey.task(name="answer")(lambda job_id: self.answer(job_id))
 

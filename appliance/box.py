@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from appliance.daemon import Owner, alive
 from appliance.limits import Limits
 from appliance.nursery import Nursery
-from appliance.porter import Porters
+from appliance.porter import SILENCE_SECONDS, Porters
 from appliance.settings import Settings
 from appliance.store import schema
 from appliance.store.jobs import Job
@@ -34,7 +34,7 @@ class Box:
     nursery: Nursery
     porters: Porters
     stopping: threading.Event = field(default_factory=threading.Event)  # end in good order
-    at_work: set[int] = field(default_factory=set)  # jobs a thread of ours is at
+    at_work: list[int] = field(default_factory=list)  # the job of each thread that has one
     signs: dict[int, float] = field(default_factory=dict)  # when each of them last moved
 
     def minds(self, job: Job) -> bool:
@@ -53,8 +53,11 @@ class Box:
 
 
 @contextlib.contextmanager
-def open_box(settings: Settings) -> Iterator[Box]:
-    """Build the box of a worker; take it apart again at the end."""
+def open_box(settings: Settings, *, silence: float = SILENCE_SECONDS) -> Iterator[Box]:
+    """Build the box of a worker; take it apart again at the end.
+
+    `silence` is how many seconds nothing may move at a share.
+    """
     schema.prepare(settings.state_dir)
     os.makedirs(settings.run_dir, mode=0o770, exist_ok=True)
     os.makedirs(settings.state("spool"), mode=0o770, exist_ok=True)
@@ -63,6 +66,6 @@ def open_box(settings: Settings) -> Iterator[Box]:
         Ledger(settings.state_dir) as ledger,
         Owner(settings.run_dir) as owner,
         Nursery(limits) as nursery,
-        Porters(settings) as porters,
+        Porters(settings, silence=silence) as porters,
     ):
         yield Box(settings, ledger, owner, nursery, porters)

@@ -1,7 +1,7 @@
-"""What every long-lived process of the box has: its log, its readiness, its proof of life;
+"""What every long-lived process of the box has: its readiness, its proof of life;
 and what a child of one needs: to die with it, and what it is told at its birth.
 
-Not here: what the processes do (watch, tasks, engine, web).
+Not here: its log (journal), what the processes do (watch, tasks, engine, web).
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ import ctypes
 import fcntl
 import importlib
 import json
-import logging
 import os
 import signal
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from typing import Any, Final, Self
@@ -27,45 +25,6 @@ except ImportError:
     systemd = None
 
 _PR_SET_PDEATHSIG: Final = 1
-_RESERVED: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "process"}
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, process, event, and the fields a caller gave."""
-
-    def __init__(self, process: str) -> None:
-        super().__init__()
-        self._process = process
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Write one record."""
-        line: dict[str, Any] = {
-            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "process": self._process,
-            "event": record.getMessage(),
-        }
-        line |= {key: value for key, value in record.__dict__.items() if key not in _RESERVED}
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
-
-
-class Plain(logging.Formatter):
-    """For a person at a terminal."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
-
-
-def log_to_stderr(process: str, *, level: int = logging.INFO) -> None:
-    """Log to stderr: plain for a terminal, JSON lines for the journal or a file."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Plain() if sys.stderr.isatty() else JsonLines(process))
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("huey").setLevel(logging.WARNING)
-    logging.getLogger("watchdog").setLevel(logging.WARNING)
 
 
 def tell_systemd(message: str) -> None:
@@ -159,6 +118,22 @@ def _births(folder: str) -> Iterator[None]:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(fd)
+
+
+def held(run_dir: str, owner: str) -> bool:
+    """Tell whether the process behind an owner id still lives, and leave everything as it is."""
+    try:
+        fd = os.open(os.path.join(run_dir, "owners", owner), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
     finally:
         os.close(fd)
 

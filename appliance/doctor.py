@@ -18,31 +18,34 @@ from importlib.metadata import version
 from typing import Final
 
 from appliance import __version__
-from appliance.health.checks import Finding, Level
+from appliance.health.finding import Finding, Level
+from appliance.limits import WALLS, probe
 
 _LIBRARIES: Final = ("faster-whisper", "ctranslate2", "av", "onnxruntime", "huey", "sqlite-utils")
 _FFMPEG_FLOOR: Final = (8, 1, 2)  # CVE-2026-8461 (MagicYUV) is fixed from here on
 _WAL_SAFE: Final = (((3, 44, 6), (3, 45)), ((3, 50, 7), (3, 51)), ((3, 51, 3), (99,)))
 _WEAKER: Final = "A stranger's file is decoded with weaker walls around it; a newer kernel helps."
 
-# Run in a child, because confining cannot be undone.
-_PROBE: Final = """
-import dataclasses, json, sys
-from appliance import limits
-achieved = limits.seal(limits.confine(limits.Limits()))
-json.dump(dataclasses.asdict(achieved), sys.stdout)
-"""
 _DECODER: Final = "import av, json, sys; json.dump(str(av.ffmpeg_version_info), sys.stdout)"
+_GPUS: Final = (
+    "import ctranslate2, json, sys; json.dump(ctranslate2.get_cuda_device_count(), sys.stdout)"
+)
+_DRIVER: Final = "/proc/driver/nvidia/version"
+_GPU_REMEDY: Final = "Install NVIDIA's driver and the extra `gpu` (the libraries of CUDA 12)."
 
 
-def examine() -> Iterator[Finding]:
-    """Say what there is. Starts two short-lived children."""
+def examine(device: str = "auto") -> Iterator[Finding]:
+    """Say what there is. Starts three short-lived children.
+
+    `device` is what the settings want the engine to run on: auto, cuda or cpu.
+    """
     yield Finding("appliance", Level.OK, f"version {__version__}, Python {sys.version.split()[0]}")
     named = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     yield Finding("libraries", Level.OK, named)
     yield _sqlite()
     yield _ffmpeg()
     yield from _isolation()
+    yield _gpu(device, _child(_GPUS), driver=os.path.exists(_DRIVER))
     yield _machine()
 
 
@@ -66,16 +69,27 @@ def _ffmpeg() -> Finding:
 
 
 def _isolation() -> Iterator[Finding]:
-    achieved = _child(_PROBE)
-    if not isinstance(achieved, dict):
-        yield Finding("decoder", Level.FAIL, "the decode child cannot be confined", _WEAKER)
-        return
-    for wall, there in achieved.items():
-        text = f"decode child: {wall.replace('_', ' ')}"
-        if there:
+    missing = probe().missing()
+    for wall in WALLS.values():
+        text = f"decode child: {wall}"
+        if wall not in missing:
             yield Finding("decoder", Level.OK, text)
         else:
             yield Finding("decoder", Level.WARN, f"{text}: not possible here", _WEAKER)
+
+
+def _gpu(device: str, usable: object, *, driver: bool) -> Finding:
+    """What is there to say of the GPU, of which the engine's library counts `usable`."""
+    if isinstance(usable, int) and usable:
+        asleep = "; the settings say processor" if device == "cpu" else ""
+        return Finding("gpu", Level.OK, f"{usable} usable by the engine{asleep}")
+    if device == "cuda":
+        text = "the settings want one ([engine] device) and none is usable"
+        return Finding("gpu", Level.FAIL, text, f"{_GPU_REMEDY} Or set device to auto.")
+    if driver and device != "cpu":
+        text = "its driver is here, but the engine cannot use it"
+        return Finding("gpu", Level.WARN, text, _GPU_REMEDY)
+    return Finding("gpu", Level.OK, "none; transcripts are made on the processor")
 
 
 def _machine() -> Finding:

@@ -16,10 +16,12 @@ import threading
 from collections.abc import Iterator
 from typing import Final, Self
 
-from appliance import wire
+from appliance import logbook, wire
+from appliance.errors import NodeIO
 from appliance.limits import Child, Limits, spawn
 
 _SPARE: Final = 1
+_START_SECONDS: Final = 60.0
 
 
 class DecodeChild:
@@ -38,7 +40,8 @@ class DecodeChild:
         """Kill it, whatever it does, and reap it."""
         self.channel.close()
         self.process.kill()
-        self.process.wait(timeout=5.0)
+        if (verdict := self.process.wait(timeout=5.0)) is not None:
+            logbook.note("decoder", rss_peak=verdict.rss_peak, how=str(verdict))
 
 
 class Nursery:
@@ -61,14 +64,24 @@ class Nursery:
 
     @contextlib.contextmanager
     def take(self) -> Iterator[DecodeChild]:
-        """Lend a child for one attempt; afterwards it is dead. Raises OSError where none starts."""
-        child = self._ready.get()
-        if isinstance(child, OSError):
-            raise child
+        """Lend a child for one attempt; afterwards it is dead. Raises NodeIO where none starts."""
+        child = self._next()
         try:
             yield child
         finally:
             child.end()
+
+    def _next(self) -> DecodeChild:
+        why: object = None
+        for _ in range(1 + _SPARE):  # what lies ready may be a failure of long ago
+            try:
+                child = self._ready.get(timeout=_START_SECONDS)
+            except queue.Empty:
+                break
+            if isinstance(child, DecodeChild):
+                return child
+            why = child
+        raise NodeIO(where=self._argv[0], why=f"no decoder starts: {why or 'it takes too long'}")
 
     def _raise_children(self) -> None:
         while not self._closing.is_set():
@@ -85,9 +98,11 @@ class Nursery:
 
     def _start(self) -> DecodeChild:
         channel, theirs = wire.Channel.pair()
-        with theirs:
+        with contextlib.ExitStack() as unless_started, theirs:
+            unless_started.callback(channel.close)
             argv = [*self._argv, str(theirs.fileno())]
             process = spawn(argv, pass_fds=[theirs.fileno()], limits=self._limits)
+            unless_started.pop_all()
         return DecodeChild(process, channel)
 
     def close(self) -> None:

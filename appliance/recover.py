@@ -19,9 +19,9 @@ from typing import Final, Protocol
 from appliance import daemon, stage
 from appliance.errors import Fenced, WorkerDied
 from appliance.health.gates import is_well
-from appliance.settings import Profile, Settings
+from appliance.settings import GB, Profile, Settings
 from appliance.states import State, after
-from appliance.store import gates, jobs, overdue
+from appliance.store import gates, jobs, overdue, reserve
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 
@@ -58,6 +58,7 @@ def reconcile(
     _ask_another_model(ledger, settings)
     _wake(ledger, overdue.behind_open_gates(ledger))
     _sweep_spool(ledger, settings.state("spool"))
+    _keep_reserve(settings)
     overdue.forgive_losses(ledger, before_ms=ledger.clock().wall_ms - 3_600_000)
     _ring_again(ledger, ring, room=HINTS - pending)
 
@@ -74,7 +75,7 @@ def _bury_the_dead(ledger: Ledger, minded: Callable[[Job], bool]) -> None:
             continue
         error = WorkerDied()
         verdict = after(error, spent=job.spent(error.budget), jitter=random.uniform)
-        log.warning("its worker died", extra=_facts(job))
+        log.warning("its worker died", extra={**job.about, "code": error.code})
         with contextlib.suppress(Fenced):
             jobs.end(ledger, job, verdict, error, who=_WHO)
 
@@ -88,6 +89,12 @@ def _sweep_spool(ledger: Ledger, spool: str) -> None:
         stage.free(spool, job_id)
 
 
+def _keep_reserve(settings: Settings) -> None:
+    """Make the reserve again that a full disk took, once work goes on beside it."""
+    spare = int(settings.disk.stop_below_gb * GB)
+    reserve.keep(settings.state_dir, settings.disk.reserve_mb * 1_000_000, spare=spare)
+
+
 def _wake(ledger: Ledger, sleeping: list[Job]) -> None:
     for job in sleeping:
         with contextlib.suppress(Fenced):
@@ -97,7 +104,7 @@ def _wake(ledger: Ledger, sleeping: list[Job]) -> None:
 def _try_gates(ledger: Ledger, settings: Settings) -> None:
     now = ledger.clock().wall_ms
     for gate in list(gates.closed(ledger)):
-        if is_well(gate.name, settings, closed_for=(now - gate.since_ms) / 1000):
+        if is_well(gate, settings, closed_for=(now - gate.since_ms) / 1000):
             log.info("gate open again", extra={"gate": gate.name})
             gates.open_again(ledger, gate.name)
 
@@ -125,7 +132,3 @@ def _ring_again(ledger: Ledger, ring: Callable[[int], None], *, room: int) -> No
         ring(job_id)
     if unheard:
         overdue.rung(ledger, unheard)
-
-
-def _facts(job: Job) -> dict[str, object]:
-    return {"job": job.id, "attempt": job.attempt, "correlation": job.correlation}

@@ -114,14 +114,7 @@ def _journal(job: Job, error: ApplianceError | None, state: State) -> None:
 
 
 def _fields(job: Job, error: ApplianceError | None, state: State) -> dict[str, object]:
-    return {
-        "job": job.id,
-        "attempt": job.attempt,
-        "share": job.source.share,
-        "code": None if error is None else error.code,
-        "state": str(state),
-        "correlation": job.correlation,
-    }
+    return {**job.about, "code": None if error is None else error.code, "state": str(state)}
 
 
 # --- the note -----------------------------------------------------------------------------------

@@ -22,7 +22,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -64,6 +63,20 @@ def _once(formats: tuple[Format, ...]) -> tuple[Format, ...]:
     return tuple(dict.fromkeys(formats))
 
 
+def _absolute(path: str) -> str:
+    if not os.path.isabs(path):
+        raise ValueError("must be an absolute path")
+    return os.path.normpath(path)
+
+
+def _address(listen: str) -> str:
+    host, colon, port = listen.rpartition(":")
+    if not listen.startswith("/") and not (colon and host and port.isdigit()):
+        raise ValueError("must be host:port or the path of a socket")
+    return listen
+
+
+Folder = Annotated[str, AfterValidator(_absolute)]
 Language = Annotated[str, AfterValidator(_spoken)]
 Formats = Annotated[tuple[Format, ...], AfterValidator(_once)]
 
@@ -83,7 +96,7 @@ class Share(_Section):
     """A folder tree we watch."""
 
     name: Name
-    root: str
+    root: Folder
     kind: Literal["auto", "local", "smb", "nfs"] = "auto"
     profile: str = "default"
     formats: Formats | None = None  # None: as the profile says
@@ -93,13 +106,6 @@ class Share(_Section):
     require_marker: bool = True
     error_files: bool = True
     quiet_seconds: Positive | None = None  # None: 2 on a local disk, 15 on a network share
-
-    @field_validator("root")
-    @classmethod
-    def _absolute(cls, root: str) -> str:
-        if not os.path.isabs(root):
-            raise ValueError("must be an absolute path")
-        return os.path.normpath(root)
 
 
 class Profile(_Section):
@@ -148,6 +154,7 @@ class WorkerSettings(_Section):
     job_cpu: Positive = 1.0  # processors
     job_timeout_factor: Positive = 4.0  # times the length of the recording, at least ten minutes
     require_cgroups: bool = False
+    require_isolation: bool = False  # refuse to decode unless every wall around it stands
 
 
 class DiskSettings(_Section):
@@ -155,28 +162,30 @@ class DiskSettings(_Section):
 
     warn_below_gb: Annotated[float, Field(ge=0)] = 5.0
     stop_below_gb: Annotated[float, Field(ge=0)] = 1.0
+    reserve_mb: Annotated[int, Field(ge=0)] = 64  # given up so that a full disk can be noted
+
+
+class BackupSettings(_Section):
+    """The ledger is backed up hourly beside itself."""
+
+    copy_to: Folder | None = None  # a folder on another disk that gets each backup too
 
 
 class RetentionSettings(_Section):
     """How long the box keeps its own records. Originals and exports never go."""
 
-    logs_days: Positive = 90
-    events_days: Positive = 365
+    logs_days: Positive = 90  # of attempts
+    events_days: Positive = 365  # of jobs that have ended
+    sightings_days: Positive = 90  # of files that are gone
     uploads_days: Positive = 30
+    quarantine_days: Positive = 30  # what was damaged and put aside
+    partials_days: Positive = 1  # half a model, half a backup, copies that nobody reads
 
 
 class WebSettings(_Section):
     """The page."""
 
-    listen: str = "127.0.0.1:8080"
-
-    @field_validator("listen")
-    @classmethod
-    def _address(cls, listen: str) -> str:
-        host, colon, port = listen.rpartition(":")
-        if not listen.startswith("/") and not (colon and host and port.isdigit()):
-            raise ValueError("must be host:port or the path of a socket")
-        return listen
+    listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8080"
 
 
 class NotifySettings(_Section):
@@ -192,6 +201,7 @@ class Settings(_Section):
     engine: EngineSettings = EngineSettings()
     worker: WorkerSettings = WorkerSettings()
     disk: DiskSettings = DiskSettings()
+    backup: BackupSettings = BackupSettings()
     retention: RetentionSettings = RetentionSettings()
     web: WebSettings = WebSettings()
     notify: NotifySettings = NotifySettings()

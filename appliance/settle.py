@@ -55,6 +55,8 @@ class Patience:
     closed: float = 0.3  # quiet time after its writer closed it: `cp -p` sets the mtime last
     holes: float = 60.0  # for a file with holes that nobody writes: its sender may come back
     empty: float = 600.0
+    memory: float = 3_600.0  # a file that changes within so long after it was trusted…
+    again: float = 4.0  # …must stay as it is for so many times longer than the last time
 
 
 def on_network(attribute_cache: float = 1.0, *, quiet: float | None = None) -> Patience:
@@ -70,12 +72,22 @@ class News:
     state: str  # receiving | settling | gone
 
 
+@dataclass(frozen=True, slots=True)
+class _Trust:
+    """A file that was handed out: what it was, when, and how long it had to be quiet at least."""
+
+    source: Source
+    at: float
+    least: float
+
+
 @dataclass(slots=True)
 class _Waiting:
     """A file we do not trust yet."""
 
     due: float  # when to look again
     closed: bool
+    before: _Trust | None = None  # we have handed it out lately
     glance: Glance | None = None
     since: float = 0.0  # when it first looked like this
     looks: int = 0  # equal ones in a row
@@ -93,6 +105,7 @@ class Settling:
         self._patience = patience or Patience()
         self._capacity = capacity
         self._seen: dict[bytes, _Waiting] = {}
+        self._past: dict[bytes, _Trust] = {}
         self._news: list[News] = []
 
     def __len__(self) -> int:
@@ -110,7 +123,7 @@ class Settling:
         if waiting is None:
             if len(self._seen) >= self._capacity and not self._make_room(now):
                 return False
-            self._seen[path] = _Waiting(due=now, closed=closed)
+            self._seen[path] = _Waiting(due=now, closed=closed, before=self._lately(path, now))
         elif closed:
             waiting.closed, waiting.due = True, min(waiting.due, now)
         return True
@@ -126,6 +139,7 @@ class Settling:
                 self._tell(waiting, "gone")
             elif self._trusted(waiting, glance, now):
                 del self._seen[path]
+                self._remember(path, _Trust(glance.source, now, self._least(waiting, glance)))
                 yield glance.source
 
     def news(self) -> list[News]:
@@ -141,6 +155,27 @@ class Settling:
     def next_due(self) -> float | None:
         """When the next look is due; None when nothing waits."""
         return min((waiting.due for waiting in self._seen.values()), default=None)
+
+    def _lately(self, path: bytes, now: float) -> _Trust | None:
+        before = self._past.get(path)
+        return before if before and now - before.at < self._patience.memory else None
+
+    def _remember(self, path: bytes, trust: _Trust) -> None:
+        self._past.pop(path, None)
+        while len(self._past) >= self._capacity:
+            del self._past[next(iter(self._past))]  # the one trusted longest ago
+        self._past[path] = trust
+
+    def _least(self, waiting: _Waiting, glance: Glance) -> float:
+        """How long a file must be quiet that we have trusted too early before.
+
+        A recorder that opens, appends and closes every few seconds would be transcribed at
+        each pause; some five times too early, and we wait longer than it ever pauses.
+        """
+        before, patience = waiting.before, self._patience
+        if before is None or before.source.same_file(glance.source):
+            return before.least if before else 0.0
+        return min(max(before.least * patience.again, patience.quiet), patience.empty)
 
     def _make_room(self, now: float) -> bool:
         """Drop a file that has been in somebody's hands for long: the next scan brings it back.
@@ -173,14 +208,14 @@ class Settling:
 
     def _needed(self, waiting: _Waiting, glance: Glance) -> tuple[float, int]:
         """How long this file must look the same, and how often."""
-        patience = self._patience
+        patience, least = self._patience, self._least(waiting, glance)
         if glance.source.size == 0:
             return patience.empty, patience.looks
         if glance.holes:
-            return max(patience.holes, patience.quiet), patience.looks
+            return max(patience.holes, patience.quiet, least), patience.looks
         if waiting.closed and glance.writer is False:
-            return min(patience.closed, patience.quiet), 2
-        return patience.quiet, patience.looks
+            return max(min(patience.closed, patience.quiet), least), 2
+        return max(patience.quiet, least), patience.looks
 
     def _pause(self, waiting: _Waiting, glance: Glance, now: float) -> float:
         """How long until the next look is worth its cost."""

@@ -36,10 +36,11 @@ from appliance.errors import (
     SpoolFull,
     TooBig,
 )
+from appliance.health import room
 from appliance.nouns import Source, Staged, display, mtime_ns_of
 from appliance.settings import GB
 
-PIECE: Final = 1024 * 1024  # bytes read at a time
+PIECE: Final = 256 * 1024  # bytes read at a time: 9 kB a second are signs enough for a porter
 
 # What the share's answer means. Anything else is a file server that does not work.
 _SHARE: Final[Mapping[int, type[ApplianceError]]] = {
@@ -127,21 +128,12 @@ def _check_room(source: Source, spool_dir: str, job: int, limit: int, keep_free:
     with _node_errors(spool_dir):
         os.makedirs(spool_dir, mode=0o770, exist_ok=True)
         disk = shutil.disk_usage(spool_dir).free
-        used = sum(_staged_sizes(spool_dir, but=job))
+        used = room.staged(spool_dir, but=job)
     if disk < keep_free:
         raise DiskFull(where=spool_dir, free_gb=disk / GB)
-    room = min(disk - keep_free, limit - used) if used else disk - keep_free
-    if source.size > room:  # this one waits; a smaller one may fit
-        raise SpoolFull(name=display(source.name), size=source.size, free=max(room, 0))
-
-
-def _staged_sizes(spool_dir: str, *, but: int) -> Iterator[int]:
-    for entry in os.scandir(spool_dir):
-        if entry.name == str(but):
-            continue
-        for name in ("source", "source.part"):
-            with contextlib.suppress(OSError):
-                yield os.stat(os.path.join(entry.path, name)).st_size
+    left = min(disk - keep_free, limit - used) if used else disk - keep_free
+    if source.size > left:  # this one waits; a smaller one may fit
+        raise SpoolFull(name=display(source.name), size=source.size, free=max(left, 0))
 
 
 @contextlib.contextmanager

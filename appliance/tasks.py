@@ -12,11 +12,14 @@ import functools
 import logging
 import os
 import random
+import signal
 import sqlite3
 import threading
-from typing import Final
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
 
-from appliance import daemon, recover, report
+from appliance import daemon, journal, logbook, recover, report
 from appliance.bell import Bell
 from appliance.box import Box, open_box
 from appliance.errors import (
@@ -25,50 +28,84 @@ from appliance.errors import (
     Bug,
     ChildKilled,
     DecoderCrash,
+    DiskFull,
     Fenced,
+    LedgerBusy,
+    LedgerDamaged,
     NodeIO,
     Stalled,
 )
+from appliance.health import isolation
+from appliance.logbook import Book
 from appliance.nouns import display
+from appliance.porter import SILENCE_SECONDS
 from appliance.settings import Settings, Share
 from appliance.states import State, Verdict, after
-from appliance.store import jobs
+from appliance.store import jobs, repair
 from appliance.store.jobs import Job
 from appliance.workloads import WORKLOADS
 
 log = logging.getLogger("appliance.worker")
+T = TypeVar("T")
+HANG_SECONDS: Final = 300.0  # without a sign from a thread that has a job
 _RECONCILE_SECONDS: Final = 5.0
+_WRITE_AGAIN_SECONDS: Final = 5.0
 _CHECKPOINT_EVERY: Final = 12  # rounds of reconcile
 _SHUTDOWN_SECONDS: Final = 50.0
 
 
 def perform(job_id: int, box: Box) -> None:
     """Do one job and write down how it ended: every error of the worker ends here."""
-    box.at_work.add(job_id)  # before the claim, or recover could take it for an orphan
+    box.at_work.append(job_id)  # before the claim, or recover could take it for an orphan
     try:
-        job = jobs.claim(box.ledger, job_id, owner=box.owner.id)
+        job = _written(box, job_id, lambda: jobs.claim(box.ledger, job_id, owner=box.owner.id))
         if job is not None:  # else rung twice, cancelled meanwhile, or its gate is closed
-            _perform(job, box)
+            logs = box.settings.state("logs")
+            with journal.about(**job.about), logbook.kept(logs, job.id, job.attempt) as book:
+                _perform(job, box, book)
     except ApplianceError as error:  # not even its end could be written: recover takes it back
         log.warning("job %d: %s", job_id, error, extra={"job": job_id, "code": error.code})
     finally:
-        box.at_work.discard(job_id)
-        box.owner.progress(job_id)
+        box.at_work.remove(job_id)
+        if job_id not in box.at_work:  # else it was rung twice, and the other thread has it
+            box.signs.pop(job_id, None)
+            box.owner.progress(job_id)
 
 
-def _perform(job: Job, box: Box) -> None:
+def _written(box: Box, job_id: int, write: Callable[[], T]) -> T:
+    """Write to the ledger, however long that takes; raises what stops it once we are to stop.
+
+    While the ledger takes nothing (a full disk), this thread could do nothing else, and a
+    job must not pay for that.
+    """
+    while True:
+        box.sign(job_id)
+        try:
+            return box.ledger.insist(write)
+        except (DiskFull, LedgerBusy, NodeIO) as error:
+            log.warning("job %d: %s", job_id, error, extra={"job": job_id, "code": error.code})
+            if box.stopping.wait(_WRITE_AGAIN_SECONDS):
+                raise
+
+
+def _perform(job: Job, box: Box, book: Book) -> None:
+    facts = {"recording": display(job.source.path), "size": job.source.size}
+    log.info("claimed", extra=facts)
+    book.add("claimed", **job.about, **facts, epoch=job.epoch, worker=os.getpid())
     try:
         WORKLOADS[job.workload](job, box)
+        book.end(state=State.DONE, code=None)
     except Fenced:
-        log.info("fenced", extra={"job": job.id, "attempt": job.attempt})
+        log.info("fenced")
+        book.end(state="fenced", code=Fenced.code)
     except ApplianceError as error:
-        _end(box, job, error)
+        _end(box, job, error, book)
     except Exception as bug:
-        log.exception("bug", extra={"job": job.id, "correlation": job.correlation})
-        _end(box, job, Bug(name=display(job.source.name), what=type(bug).__name__))
+        log.exception("bug", extra={"code": Bug.code})
+        _end(box, job, Bug(name=display(job.source.name), what=type(bug).__name__), book)
 
 
-def _end(box: Box, job: Job, error: ApplianceError) -> None:
+def _end(box: Box, job: Job, error: ApplianceError, book: Book) -> None:
     """Write down what stopped a job; the note beside the file first, as with every export."""
     verdict, error = _judge(job, error, most=box.settings.worker.max_attempts)
     share = box.settings.share_named(job.source.share)
@@ -76,7 +113,9 @@ def _end(box: Box, job: Job, error: ApplianceError) -> None:
         if share is not None:
             note = functools.partial(_note, box, share, job, error, verdict.state)
             report.report(job, error, became=verdict.state, note=note)
-        jobs.end(box.ledger, job, verdict, error, who=box.owner.id)
+        end = functools.partial(jobs.end, box.ledger, job, verdict, error, who=box.owner.id)
+        _written(box, job.id, end)
+        book.end(state=verdict.state, code=error.code)
 
 
 def _note(box: Box, share: Share, job: Job, error: ApplianceError, became: State) -> None:
@@ -97,16 +136,22 @@ def _judge(job: Job, error: ApplianceError, *, most: int) -> tuple[Verdict, Appl
     return verdict, error
 
 
-def work(settings: Settings) -> None:
-    """Be the worker until TERM. Raises AlreadyRunning."""
+def work(
+    settings: Settings, *, silence: float = SILENCE_SECONDS, hang: float = HANG_SECONDS
+) -> None:
+    """Be the worker until TERM. Raises AlreadyRunning.
+
+    `silence` is how many seconds nothing may move at a share, `hang` in a thread of ours.
+    """
     with (
         daemon.only_one(settings.state_dir, "worker") as alone,
         contextlib.ExitStack() as opened,
     ):
         if not alone:
             raise AlreadyRunning(where=settings.state_dir)
-        box = opened.enter_context(open_box(settings))
-        _discard_broken(settings.state("huey.db"))
+        box = opened.enter_context(open_box(settings, silence=silence))
+        look_at_the_walls(settings)
+        repair.discard_broken_queue(settings.state_dir)
         bell = Bell(settings.state_dir)
         bell.answer = lambda job_id: None if box.stopping.is_set() else perform(job_id, box)
         consumer = bell.huey.create_consumer(
@@ -120,7 +165,9 @@ def work(settings: Settings) -> None:
         )
         damaged = threading.Event()
         rounds = threading.Thread(
-            target=_reconcile_until, args=(box, bell, consumer.stop_flag, damaged), name="reconcile"
+            target=_reconcile_until,
+            args=(box, bell, consumer.stop_flag, damaged, hang),
+            name="reconcile",
         )
         rounds.start()
         daemon.ready()
@@ -129,15 +176,30 @@ def work(settings: Settings) -> None:
         rounds.join()
         bell.close()
         if damaged.is_set():
-            raise NodeIO(where=settings.state_dir, why="a database is damaged; we start again")
+            raise LedgerDamaged(
+                where=settings.state_dir, why="it, or the queue beside it, is damaged"
+            )
+
+
+def look_at_the_walls(settings: Settings) -> None:
+    """Find out how well strangers' files are held in here. Raises IsolationWeak where it must."""
+    weak = isolation.weakness(isolation.ask(settings.run_dir))
+    if weak is None:
+        log.info("the decoder works behind every wall")
+        return
+    if settings.worker.require_isolation:
+        raise weak
+    log.warning("%s", weak.sentence, extra={"code": weak.code, **weak.detail})
 
 
 def _reconcile_until(
-    box: Box, bell: Bell, stopped: threading.Event, damaged: threading.Event
+    box: Box, bell: Bell, stopped: threading.Event, damaged: threading.Event, hang: float
 ) -> None:
     """Look after every job each few seconds, and tell the threads when it is time to go."""
     count = 0
+    suspects: frozenset[tuple[int, float]] = frozenset()
     while True:
+        suspects = _end_if_stuck(box, suspects, hang)
         try:
             recover.reconcile(
                 box.ledger,
@@ -148,15 +210,14 @@ def _reconcile_until(
             )
             if count % _CHECKPOINT_EVERY == 0:
                 box.ledger.checkpoint()
+        except (LedgerDamaged, sqlite3.DatabaseError) as error:
+            log.warning("reconcile: %s", error)
+            if not isinstance(error, sqlite3.OperationalError):
+                # The ledger or the queue is damaged under our hands: only a start mends that.
+                damaged.set()
+                stopped.set()
         except ApplianceError as error:  # the next round may be luckier
             log.warning("reconcile: %s", error)
-        except sqlite3.OperationalError as error:
-            log.warning("reconcile: %s", error)
-        except sqlite3.DatabaseError:
-            # The queue or the ledger is damaged under our hands: only a start mends that.
-            log.exception("a database is damaged; the worker starts again")
-            damaged.set()
-            stopped.set()
         count += 1
         daemon.tell_systemd("WATCHDOG=1")
         if stopped.wait(_RECONCILE_SECONDS):
@@ -165,17 +226,18 @@ def _reconcile_until(
     bell.close()
 
 
-def _discard_broken(file: str) -> None:
-    """Put a damaged queue aside: it holds nothing that the ledger does not know."""
-    if not os.path.exists(file):
-        return
-    try:
-        with contextlib.closing(sqlite3.connect(file)) as connection:
-            sound = connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
-    except sqlite3.DatabaseError:
-        sound = False
-    if not sound:
-        log.warning("huey.db was damaged and is put aside; nothing is lost")
-        for end in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(file + end, f"{file}.broken{end}")
+def _end_if_stuck(
+    box: Box, before: frozenset[tuple[int, float]], hang: float
+) -> frozenset[tuple[int, float]]:
+    """End this process when a thread that has a job is stuck: nothing less ends a thread.
+
+    Its children die with it, the kernel frees its lock, and whoever starts next takes the
+    jobs back. Two rounds must find the same, or a process that was stopped for a while
+    (SIGSTOP, a debugger) would not live to see its threads go on.
+    """
+    now = time.monotonic()
+    suspects = frozenset(one for one in list(box.signs.items()) if now - one[1] > hang)
+    for job_id, _ in before & suspects:
+        log.critical("job %d: its thread is stuck; the worker ends", job_id, extra={"job": job_id})
+        os.kill(os.getpid(), signal.SIGKILL)
+    return suspects

@@ -8,7 +8,7 @@ The talk of one attempt, in order:
 
     worker → engine  Hello (+ ring)        engine → worker  Welcome
     worker → child   Begin (+ source, ring)
-    child  → worker  Found, then Ready per window, Decoded now and then, Ended or Failed
+    child  → worker  Found, then Ready per window, Decoded and Said now and then, Ended or Failed
     worker → engine  Listen per window     engine → worker  Heard or Fault per window and task
     worker → child   Free per window       worker → engine  hangs up: done, or cancelled
 
@@ -31,11 +31,12 @@ from typing import ClassVar, Final, Self
 from appliance.nouns import MEL_FRAMES, Detail, Recording, Segment, Window
 from appliance.values import from_plain, to_plain
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_FRAME: Final = 1 << 20  # bytes: a window's words are some 20 kB
 MAX_FDS: Final = 4
 MAX_MELS: Final = 128
 SLOT_BYTES: Final = MAX_MELS * MEL_FRAMES * 4  # float32
+SEND_PATIENCE_SECONDS: Final = 30  # for an engine that does not read, before it is given up
 _SUN_PATH: Final = 100  # a unix socket's name may have 107 bytes
 
 
@@ -49,12 +50,12 @@ class Hello:
 
     kind: ClassVar = "hello"
     version: int
-    job: str  # for the engine's log
     model: str
     slots: int
     beam: int = 5
     vocabulary: tuple[str, ...] = ()
     initial_prompt: str | None = None
+    about: Detail = field(default_factory=dict)  # job, correlation …: for the engine's log
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Begin:
     max_seconds: float  # of decoded sound
     language: str | None  # prefer an audio track in this language
     vad: bool
+    about: Detail = field(default_factory=dict)  # job, correlation …: for the child's log
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,16 @@ class Ended:
     windows: int
     damaged: int  # packets that could not be decoded
     missing: float  # seconds the container promised and did not hold
+    broken_off: bool = False  # it does not end as its format ends; nobody knows what is missing
+    blank: float = 0.0  # seconds at its end for which the file holds nothing but zeros
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Child to worker: what its libraries said, for the log of the attempt."""
+
+    kind: ClassVar = "said"
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +195,7 @@ Message = (
     | Ready
     | Decoded
     | Ended
+    | Said
     | Failed
     | Listen
     | Heard
@@ -191,7 +204,7 @@ Message = (
 _KINDS: Final[dict[str, type[Message]]] = {
     kind.kind: kind
     for kind in (
-        *(Hello, Welcome, Begin, Free, Found, Ready, Decoded, Ended, Failed),
+        *(Hello, Welcome, Begin, Free, Found, Ready, Decoded, Ended, Said, Failed),
         *(Listen, Heard, Fault),
     )
 }
@@ -226,14 +239,14 @@ class Channel:
         self._sock.close()
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Send one frame. Raises Hung when nobody listens any more."""
+        """Send one frame. Raises Hung when nobody listens any more, or reads for too long."""
         frame = json.dumps([message.kind, to_plain(message)], separators=(",", ":")).encode()
         if len(frame) > MAX_FRAME:
             raise ValueError(f"a frame of {len(frame)} bytes")
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         try:
             self._sock.sendmsg([frame], rights)
-        except (BrokenPipeError, ConnectionError) as gone:
+        except (ConnectionError, BlockingIOError) as gone:
             raise Hung from gone
 
     def receive(self, timeout: float | None = None) -> tuple[Message, list[int]] | None:
@@ -328,6 +341,8 @@ def connect(path: str, *, patience: float | None = None) -> Channel:
         with _short(path) as name:
             sock.connect(name)
         sock.settimeout(None)
+        patience_of_sends = SEND_PATIENCE_SECONDS.to_bytes(8, "little") + bytes(8)  # a timeval
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience_of_sends)
     except OSError:
         sock.close()
         raise

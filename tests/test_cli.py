@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from appliance import daemon
+from appliance import daemon, logbook
 from appliance.cli.columns import cut, length, width
 from appliance.cli.models import distance
 from appliance.cli.site import STOPPED
@@ -125,6 +125,26 @@ def test_a_wrong_word_is_usage(place: Place) -> None:
     place.run("nothing", expect=2)
 
 
+def test_the_log_of_an_attempt_is_shown_in_short_and_line_by_line(place: Place) -> None:
+    number = place.failed_job()
+    assert "no log of attempt 1" in place.run("jobs", "show", str(number), "--log", expect=1)
+    with logbook.kept(str(place.folder / ".appliance" / "logs"), number, 1) as book:
+        book.add("claimed", recording="<b>\x1b[31m\ntalk.mp3")
+        book.enter("stage")
+        book.end(state="failed", code="source.unreadable")
+    shown = place.run("jobs", "show", str(number))
+    assert "stage: 0." in shown
+    assert "ended code: source.unreadable" in shown
+    log = place.run("jobs", "show", str(number), "--log")
+    assert [line.split("  ")[1] for line in log.splitlines()] == [
+        *("claimed", "begin", "end", "ended")
+    ]
+    assert "\x1b" not in log
+    told = place.read("jobs", "show", str(number), "--attempt", "1")
+    assert told[-1]["state"] == "failed"
+    assert place.read("jobs", "show", str(number))["last_attempt"]["seconds"].keys() == {"stage"}
+
+
 def test_jobs_are_listed_shown_retried_and_cancelled(place: Place) -> None:
     number = str(place.failed_job())
     assert "is not a recording we can open" in place.run("jobs", "list")
@@ -197,7 +217,7 @@ def test_a_model_that_is_not_there_is_told_with_the_way_to_it(place: Place) -> N
 def test_the_doctor_names_every_wall_around_the_decoder(place: Place) -> None:
     told = place.read("doctor", expect=1)  # no engine runs here
     walls = {row["text"] for row in told if row["code"] == "decoder"}
-    assert len(walls) == 6
+    assert len(walls) == 7
     assert {row["code"] for row in told} >= {"sqlite", "ffmpeg", "disk", "engine", "model"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -16,6 +17,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from appliance import windows, wire
+from appliance.decode import complaints
 from appliance.limits import Limits
 from appliance.nouns import SAMPLE_RATE
 from tests.media import files, sounds, worker
@@ -43,6 +45,7 @@ def test_every_kind_of_recording_is_heard_to_its_end(kind: str, shelf: dict[str,
     assert heard.ended is not None
     assert heard.ended.seconds == pytest.approx(TALK_SECONDS, abs=0.1)
     assert (heard.ended.damaged, heard.ended.missing) == (0, 0.0)
+    assert (heard.ended.broken_off, heard.ended.blank) == (False, 0.0)
     assert heard.ended.windows == len(heard.windows) == 2
     assert heard.ended.speech > TALK_SECONDS / 2
     assert heard.recording is not None
@@ -156,13 +159,64 @@ def test_half_an_upload_is_heard_and_the_rest_reported_missing(
     assert heard.ended.seconds + heard.ended.missing == pytest.approx(TALK_SECONDS, abs=0.5)
 
 
+# Formats, or ways to write them, that hold no length.
+UNMEASURED: dict[str, tuple[files.Spec, dict[str, str]]] = {
+    "mp3": (files.KINDS["mp3"], {"write_xing": "0"}),
+    "mp4": (
+        files.KINDS["m4a"],
+        {"movflags": "frag_keyframe+empty_moov", "frag_duration": "1000000"},
+    ),
+    "webm": (files.KINDS["webm"], {"live": "1"}),
+    **{
+        kind: (files.RARE[kind], {})
+        for kind in ("mp2", "ac3", "eac3", "avi", "w64", "caf", "vob", "mpg", "nut")
+    },
+}
+
+
 @pytest.mark.parametrize("kind", ["mp4", "m4a"])
-def test_half_an_upload_whose_index_comes_last_is_unreadable(
+def test_half_an_upload_whose_index_comes_last_has_not_arrived(
     kind: str, shelf: dict[str, Path], tmp_path: Path
 ) -> None:
     path = tmp_path / f"half.{kind}"
     path.write_bytes(shelf[kind].read_bytes())
-    assert worker.decode(files.cut_short(path, 0.5)).code == "source.unreadable"
+    assert worker.decode(files.cut_short(path, 0.5)).code == "source.truncated-upload"
+    path.write_bytes(shelf[kind].read_bytes())
+    assert worker.decode(files.zero_tail(path, 0.5)).code == "source.truncated-upload"
+
+
+@pytest.mark.parametrize("kind", ["ogg", "opus", "ts", *UNMEASURED])
+def test_where_nobody_knows_the_length_a_cut_is_reported(
+    kind: str, talk: sounds.Sound, tmp_path: Path
+) -> None:
+    spec, options = UNMEASURED.get(kind, (None, {}))
+    path = files.record(tmp_path / f"cut.{kind}", talk, spec=spec, options=options)
+    whole = worker.decode(path)
+    assert whole.ended is not None, whole
+    assert not whole.ended.broken_off
+    half = worker.decode(files.cut_short(path, 0.503))
+    assert half.ended is not None, half
+    assert half.ended.broken_off
+    assert half.ended.missing == 0.0  # it would be a guess
+
+
+@pytest.mark.parametrize("kind", ["wav", "aiff"])
+def test_zeros_instead_of_the_rest_are_reported_in_seconds(
+    kind: str, shelf: dict[str, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / f"half.{kind}"
+    path.write_bytes(shelf[kind].read_bytes())
+    heard = worker.decode(files.zero_tail(path, 0.5))
+    assert heard.ended is not None
+    assert heard.ended.blank == pytest.approx(TALK_SECONDS / 2, abs=0.1)
+    assert (heard.ended.missing, heard.ended.broken_off) == (0.0, False)
+
+
+def test_zeros_that_another_codec_takes_for_sound_are_reported(tmp_path: Path) -> None:
+    path = files.record(tmp_path / "half.amr", sounds.meeting(20))
+    heard = worker.decode(files.zero_tail(path, 0.5))
+    assert heard.ended is not None
+    assert heard.ended.broken_off
 
 
 @pytest.mark.parametrize("kind", ["flac", "mkv", "ogg", "opus"])
@@ -403,6 +457,14 @@ def test_libavs_complaints_are_the_attempts_log_and_stay_short(
     heard = worker.decode(files.flip_bits(path, flips=300, seed=1))
     assert "libav" in heard.log
     assert len(heard.log) < 100_000
+    assert heard.said
+    assert set(heard.said) <= {line["event"] for line in map(json.loads, heard.log.splitlines())}
+
+
+def test_what_libav_quotes_of_a_file_is_left_out() -> None:
+    said = complaints.without_content("tag 'Dear Anna,\x1b[0m' of \"the board\" is caf\xe9 'and on")
+    assert said == "tag '…' of '…' is caf? '…'"
+    assert len(complaints.without_content("x" * 9_999)) == complaints.LENGTH
 
 
 def _eventually(question: object, *, patience: float = 5.0) -> None:

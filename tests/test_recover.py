@@ -16,6 +16,7 @@ from appliance.errors import (
     EngineUnreachable,
     ModelMissing,
     ShareOffline,
+    SpoolFull,
     WorkerDied,
 )
 from appliance.nouns import Options, Source
@@ -151,6 +152,24 @@ def test_a_full_disk_holds_everything_until_there_is_room(site: Site) -> None:
     assert site.state(born) is State.WAITING
     site.round()  # there is room on this disk
     assert site.state(born) is State.QUEUED
+
+
+def test_a_full_spool_opens_as_soon_as_the_one_that_waits_fits(site: Site) -> None:
+    node = NodeSettings(state_dir=site.settings.state_dir, spool_gb=0.000_001)  # 1000 bytes
+    site.settings = site.settings.model_copy(update={"node": node})
+    other = site.claimed("me", replace(SOURCE, path=b"other.wav"))
+    copy = Path(site.settings.state("spool", str(other.id), "source"))
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(bytes(900))
+    with daemon.Owner(site.settings.run_dir) as owner:
+        with site.ledger.writing() as db:
+            db.execute("UPDATE job SET owner = ? WHERE id = ?", [owner.id, other.id])
+        gates.close(site.ledger, SpoolFull(name="talk.wav", size=500, free=100))
+        site.round()
+        assert [gate.name for gate in gates.closed(site.ledger)] == ["spool"]
+        copy.write_bytes(bytes(500))
+        site.round()
+        assert list(gates.closed(site.ledger)) == []
 
 
 def test_the_gate_of_a_share_is_its_watchs_business(site: Site) -> None:

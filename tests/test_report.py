@@ -115,7 +115,7 @@ def test_another_failure_is_told_in_the_same_note(share: Folder) -> None:
     assert b"source.too-long" in share.read(NOTE)
 
 
-@pytest.mark.parametrize("state", set(State) - {State.FAILED, State.DEAD})
+@pytest.mark.parametrize("state", sorted(set(State) - {State.FAILED, State.DEAD}))
 def test_what_is_not_over_leaves_no_note(share: Folder, state: State) -> None:
     job = share.drop(b"talk.mp4")
     report(share.ledger, share.share, job, EngineLost(), became=state)

@@ -55,6 +55,38 @@ def test_a_closed_file_that_nobody_writes_is_handed_out_at_once() -> None:
     assert waits(settling, every(0.1, 5)) == [pytest.approx(0.3)]
 
 
+def test_a_recorder_that_appends_every_ten_seconds_is_trusted_three_times_and_no_more() -> None:
+    size = 1
+    settling = Settling(lambda _path: seen(size, mtime_ns=size, writer=False))
+    handed_out = []
+    for tenth in range(36_000):  # an hour
+        now = tenth / 10
+        if tenth % 100 == 0:
+            size += 1
+            settling.touch(PATH, now, closed=True)
+        handed_out += [now for _ in settling.settled(now)]
+    assert handed_out == [0.3, 12.0, 28.0]
+    assert waits(settling, every(1, 3_700)[3_600:]) == [pytest.approx(3_590 + 32)]
+
+
+def test_a_file_that_is_looked_at_again_unchanged_waits_no_longer_for_it() -> None:
+    settling = Settling(lambda _path: seen(writer=False))
+    for begun in (0.0, 100.0, 200.0):
+        settling.touch(PATH, begun, closed=True)
+        handed_out = waits(settling, [begun + step for step in every(0.25, 5)])
+        assert handed_out == [begun + 0.5]
+
+
+def test_an_hour_later_a_file_is_trusted_as_if_it_were_new() -> None:
+    size = 1
+    settling = Settling(lambda _path: seen(size, writer=False))
+    settling.touch(PATH, 0.0, closed=True)
+    assert waits(settling, every(0.1, 5))
+    size = 2
+    settling.touch(PATH, 4_000.0, closed=True)
+    assert waits(settling, [4_000 + step for step in every(0.25, 5)]) == [4_000.5]
+
+
 def test_a_close_event_alone_is_not_believed_where_no_lease_can_be_had() -> None:
     settling = Settling(lambda _path: seen(writer=None))
     settling.touch(PATH, 0.0, closed=True)

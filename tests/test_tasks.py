@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from appliance import recover, tasks
+from appliance.bell import Bell
 from appliance.box import Box, open_box
 from appliance.errors import (
     ApplianceError,
     Cancelled,
     ChildKilled,
+    DiskFull,
     EngineLost,
+    EngineUnreachable,
     Fenced,
     Interrupted,
     LedgerBusy,
@@ -66,7 +75,7 @@ def performed(box: Box, monkeypatch: pytest.MonkeyPatch, ending: BaseException) 
     job = born(box)
     monkeypatch.setitem(WORKLOADS, "transcription", line)
     tasks.perform(job.id, box)
-    assert box.at_work == set()
+    assert box.at_work == []
     return jobs.must(box.ledger, job.id)
 
 
@@ -104,12 +113,47 @@ def test_a_site_may_ask_for_fewer_failures(box: Box, monkeypatch: pytest.MonkeyP
     assert performed(box, monkeypatch, EngineLost()).state is State.DEAD
 
 
-def test_an_end_that_cannot_be_written_does_not_strand_the_job(
+def test_an_end_that_cannot_be_written_is_written_as_soon_as_it_can_be(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "_WRITE_AGAIN_SECONDS", 0.01)
+    troubles: list[ApplianceError] = [LedgerBusy(seconds=15.0), DiskFull(where="/", free_gb=0.0)]
+    end = jobs.end
+
+    def seldom(*facts: Any, **more: Any) -> Job:
+        if troubles:
+            raise troubles.pop()
+        return end(*facts, **more)
+
+    monkeypatch.setattr(jobs, "end", seldom)
+    job = performed(box, monkeypatch, EngineUnreachable())
+    assert (job.state, job.gate) == (State.WAITING, "engine")
+    assert (job.errors, job.crashes, job.losses) == (0, 0, 0)
+
+
+def test_a_claim_that_cannot_be_written_is_made_as_soon_as_it_can_be(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "_WRITE_AGAIN_SECONDS", 0.01)
+    troubles: list[ApplianceError] = [DiskFull(where="/", free_gb=0.0)]
+    claim = jobs.claim
+
+    def seldom(*facts: Any, **more: Any) -> Job | None:
+        if troubles:
+            raise troubles.pop()
+        return claim(*facts, **more)
+
+    monkeypatch.setattr(jobs, "claim", seldom)
+    assert performed(box, monkeypatch, Cancelled()).state is State.CANCELLED
+
+
+def test_a_worker_that_stops_leaves_what_it_cannot_write_to_the_next(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(*_args: object, **_more: object) -> Job:
         raise LedgerBusy(seconds=15.0)
 
+    box.stopping.set()
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "end", busy)
         job = performed(box, patch, EngineLost())
@@ -119,9 +163,62 @@ def test_an_end_that_cannot_be_written_does_not_strand_the_job(
     assert jobs.must(box.ledger, job.id).state is State.QUEUED
 
 
+def test_a_job_that_is_rung_twice_stays_with_whoever_has_it(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch rings, recover rings as well: the second thread finds nothing and goes."""
+    job = born(box)
+
+    def line(job: Job, box: Box) -> None:
+        tasks.perform(job.id, box)  # another thread would do the same
+        assert box.signs.keys() == {job.id}
+        round_ = {"ring": lambda _job: None, "pending": 0, "minded": box.minds}
+        recover.reconcile(box.ledger, box.settings, **round_)  # type: ignore[arg-type]
+        raise Cancelled
+
+    monkeypatch.setitem(WORKLOADS, "transcription", line)
+    tasks.perform(job.id, box)
+    ended = jobs.must(box.ledger, job.id)
+    assert (ended.state, ended.losses, ended.attempt) == (State.CANCELLED, 0, 1)
+    assert (box.at_work, box.signs) == ([], {})
+
+
+STUCK = """
+import sys, threading
+from appliance import tasks
+from appliance.settings import Settings
+from appliance.workloads import WORKLOADS
+tasks._RECONCILE_SECONDS = 0.2
+WORKLOADS["transcription"] = lambda _job, _box: threading.Event().wait()
+tasks.work(Settings.model_validate_json(sys.argv[1]), hang=1.0)
+"""
+
+
+def test_a_thread_that_is_stuck_ends_its_worker_and_the_job_is_taken_back(box: Box) -> None:
+    job = born(box)
+    with contextlib.closing(Bell(box.settings.state_dir)) as bell:
+        bell.ring(job.id)
+    command = [sys.executable, "-c", STUCK, box.settings.model_dump_json()]
+    ended = subprocess.run(command, check=False, timeout=60, capture_output=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert b"its thread is stuck" in ended.stderr
+    assert jobs.must(box.ledger, job.id).state is State.RUNNING
+    recover.reconcile(box.ledger, box.settings, ring=lambda _job: None, pending=0)
+    assert jobs.must(box.ledger, job.id).losses == 1
+
+
+def test_a_thread_that_gives_signs_again_was_only_held_up(box: Box) -> None:
+    """As after SIGSTOP and SIGCONT of the whole worker: one look is not believed."""
+    box.signs[7] = time.monotonic() - 1000
+    suspects = tasks._end_if_stuck(box, frozenset(), 300.0)
+    assert [job for job, _ in suspects] == [7]
+    box.sign(7)
+    assert tasks._end_if_stuck(box, suspects, 300.0) == frozenset()
+
+
 def test_a_job_a_thread_of_ours_is_at_is_not_taken_away(box: Box) -> None:
     job = born(box)
-    box.at_work.add(job.id)
+    box.at_work.append(job.id)
     claimed = jobs.claim(box.ledger, job.id, owner=box.owner.id)
     assert claimed is not None
     recover.reconcile(box.ledger, box.settings, ring=lambda _job: None, pending=0, minded=box.minds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ from appliance.errors import (
     EngineVersion,
     GpuMemory,
     NoAudioTrack,
+    NodeIO,
     Stalled,
 )
 from appliance.limits import Limits
@@ -170,12 +172,78 @@ def test_an_engine_that_babbles_is_lost_not_believed(bench: Bench) -> None:
         bench.transcribe()
 
 
-def test_an_engine_that_says_nothing_is_a_stall(
+@pytest.mark.parametrize("seconds", [SECONDS, 2 * SECONDS], ids=["few", "more than slots"])
+def test_an_engine_that_says_nothing_is_given_up_like_a_dead_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """Even while the child says once a second that it waits for a free slot."""
+    file = sounds.write(str(bench.folder / "talk.wav"), sounds.long(seconds))
+    monkeypatch.setattr(relay, "STALL_SECONDS", 2.0)
+    with bench.engine("mute"), pytest.raises(EngineLost):
+        bench.transcribe(file)
+
+
+def test_an_engine_that_stays_away_costs_the_job_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "STALL_SECONDS", 2.0)
-    with bench.engine("mute"), pytest.raises(Stalled):
+    monkeypatch.setattr(relay, "ENGINE_PATIENCE_SECONDS", 1.0)
+    with bench.engine("leaves"), pytest.raises(EngineUnreachable):
         bench.transcribe()
+
+
+def test_an_engine_that_is_stopped_is_no_engine(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its door still opens, the kernel sees to that; nobody says welcome."""
+    monkeypatch.setattr(relay, "STALL_SECONDS", 2.0)
+    monkeypatch.setattr(relay, "WELCOME_SECONDS", 2.0)
+    with bench.engine("stops"), pytest.raises(EngineUnreachable):
+        bench.transcribe()
+
+
+def test_nobody_waits_for_ever_at_a_door_where_too_many_wait(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "KNOCK_SECONDS", 0.5)
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    door.bind(bench.door)
+    door.listen(0)
+    with door, wire.connect(bench.door), pytest.raises(EngineUnreachable):
+        bench.transcribe()
+
+
+def test_an_engine_that_does_not_read_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "SEND_PATIENCE_SECONDS", 1)
+    path = str(tmp_path / "door")
+
+    def talk_to_the_deaf(channel: wire.Channel) -> None:
+        for _ in range(100_000):
+            channel.send(wire.Failed("x", {"y": "z" * 10_000}))
+
+    with wire.listen(path) as door, wire.connect(path) as channel:
+        deaf, _ = door.accept()
+        with deaf, pytest.raises(wire.Hung):
+            talk_to_the_deaf(channel)
+
+
+@pytest.mark.parametrize("stopped", ["import time; time.sleep(100)", "os.kill(os.getpid(), 19)"])
+def test_a_child_that_says_nothing_is_a_stall(
+    tmp_path: Path, recording: str, monkeypatch: pytest.MonkeyPatch, stopped: str
+) -> None:
+    monkeypatch.setattr(relay, "STALL_SECONDS", 1.0)
+    with Nursery(Limits(), argv=[sys.executable, "-c", f"import os; {stopped}"]) as nursery:
+        bench = Bench(tmp_path, nursery, recording)
+        with bench.engine("good"), pytest.raises(Stalled):
+            bench.transcribe()
+
+
+def test_a_box_that_starts_no_child_is_a_named_error(tmp_path: Path, recording: str) -> None:
+    with Nursery(Limits(), argv=["/nowhere/python"]) as nursery:
+        bench = Bench(tmp_path, nursery, recording)
+        with bench.engine("good"), pytest.raises(NodeIO, match="no decoder starts"):
+            bench.transcribe()
 
 
 def test_no_engine_at_all_costs_the_job_nothing(
@@ -331,11 +399,13 @@ def test_words_never_overlap_and_never_run_backwards() -> None:
 
 
 def test_the_reader_is_told_what_to_doubt() -> None:
-    ended = Ended(seconds=70.0, speech=4.0, windows=1, damaged=3, missing=12.34)
+    ended = Ended(70.0, 4.0, 1, damaged=3, missing=12.34, broken_off=True, blank=7.77)
     unsure = [Word(n / 4, n / 4 + 0.2, " hm", 0.1) for n in range(8)]
     codes = {w.code: w.detail for w in assembled(unsure, ended=ended).warnings}  # type: ignore[attr-defined]
     assert codes["warning.missing-seconds"] == {"seconds": 12.3}
     assert codes["warning.decode-errors"] == {"count": 3}
+    assert codes["warning.blank-end"] == {"seconds": 7.8}
+    assert "warning.broken-off" in codes
     assert codes["warning.low-confidence"] == {"percent": 100}
     assert "warning.selftest-model" in codes
     silent = assembled([])

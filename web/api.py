@@ -15,7 +15,7 @@ from typing import Any, Final
 from flask import Blueprint, Response, abort, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import daemon
+from appliance import daemon, logbook
 from appliance.nouns import display
 from appliance.report import shown
 from appliance.states import State
@@ -79,6 +79,15 @@ def one(number: int) -> ResponseReturnValue:
     if job.state is State.RUNNING:
         row["progress"] = working_row(working_on(job))
     return _revalidated(jsonify(row))
+
+
+@bp.get("/jobs/<int:number>/attempts/<int:attempt>/log")
+def log(number: int, attempt: int) -> ResponseReturnValue:
+    """The log of one attempt: an object a line."""
+    lines = logbook.read(db.settings().state("logs"), number, attempt)
+    if lines is None or jobs.get(db.ledger(), number) is None:
+        abort(404)
+    return _revalidated(jsonify(lines=lines))
 
 
 def _revalidated(response: Response) -> Response:
@@ -169,6 +178,7 @@ def _attempt_row(one: attempts.Attempt) -> dict[str, object]:
         "outcome": one.outcome,
         "code": one.code,
         "memory_peak": one.rss_peak,
+        "log_url": url_for("api.log", number=one.job, attempt=one.n),
     }
 
 

@@ -8,6 +8,7 @@ Not here: any question to the ledger (appliance.store).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 from flask import Flask, current_app
@@ -20,6 +21,18 @@ def open_for(app: Flask, settings: Settings) -> None:
     """Give the app its ledger and its settings."""
     app.extensions["appliance.settings"] = settings
     app.extensions["appliance.ledger"] = Ledger(settings.state_dir)
+
+
+def when_lost(app: Flask, begin_anew: Callable[[], None]) -> None:
+    """What is to be called when a request finds the ledger damaged or replaced."""
+    app.extensions["appliance.begin_anew"] = begin_anew
+
+
+def lost() -> None:
+    """The ledger is damaged or was replaced: only a new start reads the right one."""
+    begin_anew = current_app.extensions.get("appliance.begin_anew")
+    if begin_anew is not None:
+        begin_anew()
 
 
 def close(app: Flask) -> None:

@@ -16,8 +16,9 @@ from typing import Final
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, SecurityError
 
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, LedgerDamaged
 from appliance.report import spelled
+from web import db
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,8 @@ def _problem(error: Exception) -> Problem:
         return Problem(status, status.phrase, detail, request_id)
     if isinstance(error, ApplianceError):
         log.warning("%s", error, extra={"code": error.code, "request_id": request_id})
+        if isinstance(error, LedgerDamaged):
+            db.lost()
         told = spelled(error)
         return Problem(
             HTTPStatus.SERVICE_UNAVAILABLE,

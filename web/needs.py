@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from appliance.errors import ApplianceError
+from appliance.health import isolation
+from appliance.limits import Confinement
 from appliance.report import shown, spelled
 from appliance.settings import Settings
 from appliance.store.board import Tally
@@ -41,6 +43,7 @@ class Seen:
     day: Tally
     idle_queue: int  # jobs that wait although nobody works
     free_gb: float  # on the disk of the box
+    isolation: Confinement | None = None  # what holds the decoder in; None: nobody asked yet
 
 
 def needs(seen: Seen) -> tuple[Need, ...]:
@@ -61,6 +64,8 @@ def _box(seen: Seen) -> Iterator[Need]:
             f"Make room in {seen.settings.state_dir}; below"
             f" {seen.settings.disk.stop_below_gb:g} GB new recordings wait.",
         )
+    if seen.isolation is not None and (weak := isolation.weakness(seen.isolation)):
+        yield _of_error(weak)
     if seen.idle_queue and not any(seen.answers.values()):
         waiting = words.count_of(seen.idle_queue, "recording")
         yield Need(

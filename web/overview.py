@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance import daemon, weights
-from appliance.health import ready
+from appliance.health import isolation, ready
 from appliance.settings import GB, Settings
 from appliance.states import State
 from appliance.store import attempts, board, gates, jobs, shares, sightings
@@ -117,6 +117,7 @@ def gather(ledger: Ledger, settings: Settings) -> Overview:
         day,
         idle_queue=counts[State.QUEUED] if stuck else 0,
         free_gb=room.free / GB,
+        isolation=isolation.known(settings.run_dir),
     )
     found = needs(asked)
     return Overview(

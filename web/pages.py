@@ -11,9 +11,11 @@ from typing import Final
 from flask import Blueprint, abort, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from appliance import logbook
 from appliance.errors import CATALOGUE, WARNINGS
 from appliance.states import State
 from appliance.store import attempts, board, events, exports, gates, jobs, transcripts
+from appliance.store.jobs import Job
 from web import api, db, overview, told
 
 bp = Blueprint("pages", __name__)
@@ -37,6 +39,8 @@ _VIEWS: Final = (
     View("Failed", [State.FAILED, State.DEAD]),
     View("Other", [State.CANCELLED, State.SKIPPED, State.SOURCE_MISSING]),
 )
+_LOGS: Final = 10  # attempts of a job whose logs are put in short
+_LINES: Final = 500  # of a log; all of it: `appliance jobs show N --log`
 _SEGMENTS: Final = 200  # of a transcript; the whole of it lies in the share
 
 
@@ -87,9 +91,30 @@ def job(number: int) -> ResponseReturnValue:
         again_ms=told.again_ms(one, ledger.clock()),
         events=list(events.of_job(ledger, number)),
         attempts=list(attempts.of_job(ledger, number)),
+        logs=_logs(one),
         exports=list(exports.of_job(ledger, number)),
         transcripts=[transcript for transcript in found if transcript is not None],
         most=_SEGMENTS,
+    )
+
+
+def _logs(one: Job) -> dict[int, logbook.Summary]:
+    """What the logs of its newest attempts say in short, by attempt; the oldest first."""
+    folder = db.settings().state("logs")
+    newest = range(max(1, one.attempt - _LOGS + 1), one.attempt + 1)
+    found = {number: logbook.read(folder, one.id, number) for number in newest}
+    return {number: logbook.summary(lines) for number, lines in found.items() if lines is not None}
+
+
+@bp.get("/jobs/<int:number>/log/<int:attempt>")
+def log(number: int, attempt: int) -> ResponseReturnValue:
+    """The log of one attempt, line by line."""
+    one = jobs.get(db.ledger(), number) or abort(404)
+    lines = logbook.read(db.settings().state("logs"), number, attempt)
+    if lines is None:
+        abort(404)
+    return render_template(
+        "log.html", job=one, attempt=attempt, lines=lines[-_LINES:], of=len(lines)
     )
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
+import signal
 import sys
 from typing import Any, Final
 
@@ -17,7 +19,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from appliance import daemon
+from appliance import daemon, journal
 from appliance.errors import ApplianceError, SettingsInvalid
 from appliance.settings import Settings, load
 from appliance.store import schema
@@ -66,7 +68,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no type
 
     def load(self) -> Flask:
         """Build the app, in the worker: a ledger is not carried over a fork."""
-        return create_app(self._settings)
+        schema.prepare(self._settings.state_dir)  # gunicorn begins anew after a lost ledger
+        app = create_app(self._settings)
+        db.when_lost(app, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        return app
 
 
 def _ready(_arbiter: object) -> None:
@@ -101,7 +106,7 @@ def _is_loopback(host: str) -> bool:
 
 def main(file: str | None) -> int:
     """Serve until TERM; 78 where the settings are wrong."""
-    daemon.log_to_stderr("web")
+    journal.to_stderr("web")
     try:
         settings = load(file)
         refuse_strangers(settings)

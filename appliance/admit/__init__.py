@@ -54,8 +54,14 @@ def decide(path: bytes, row: ShareRow) -> Decision:
     return Decision(Step.ADMIT)
 
 
-def existing_files(wish: str, count: int) -> str:
-    """What becomes of `count` recordings found in a share never seen: ask | ignore | process."""
+def existing_files(wish: str, count: int, *, forgotten: bool = False) -> str:
+    """What becomes of `count` recordings found in a share never seen: ask | ignore | process.
+
+    `forgotten`: it was let in before, by a ledger that is lost. New recordings lie among the
+    old ones then, so neither all nor none of them may be taken without a person's word.
+    """
+    if forgotten and wish != "process":
+        return "ask"
     return "process" if wish == "ask" and count <= ASK_ABOVE else wish
 
 

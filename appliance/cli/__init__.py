@@ -13,12 +13,13 @@ import sys
 import click
 
 from appliance import __version__
-from appliance.cli import explain, jobs, models, processes, run, settings, shares
+from appliance.cli import backup, explain, jobs, models, processes, run, settings, shares, upkeep
 from appliance.cli.site import Site, say
 from appliance.errors import (
     AlreadyRunning,
     ApplianceError,
     LedgerBusy,
+    LedgerDamaged,
     ModelUnreachable,
     NotReachable,
     SettingsInvalid,
@@ -37,7 +38,7 @@ def cli(context: click.Context, file: str | None, *, as_json: bool, verbose: boo
     context.obj = Site(file, as_json=as_json, verbose=verbose)
 
 
-for family in (run, processes, jobs, shares, settings, models, explain):
+for family in (run, processes, jobs, shares, settings, models, explain, backup, upkeep):
     for verb in family.VERBS:
         cli.add_command(verb)
 
@@ -90,6 +91,6 @@ def _exit_code(error: ApplianceError) -> int:
             return 78
         case NotReachable() | ModelUnreachable():
             return 69
-        case AlreadyRunning() | LedgerBusy() | ShareError():
+        case AlreadyRunning() | LedgerBusy() | LedgerDamaged() | ShareError():
             return 75
     return 1

@@ -11,7 +11,7 @@ from appliance import doctor
 from appliance.cli.site import Site, plain, say, site
 from appliance.explain import explain
 from appliance.health import checks
-from appliance.health.checks import Finding, Level
+from appliance.health.finding import Finding, Level
 
 _MARKS: Final = {Level.OK: ("ok", "green"), Level.WARN: ("!!", "yellow"), Level.FAIL: ("XX", "red")}
 
@@ -44,7 +44,10 @@ def check(of: Site) -> None:
 def doctor_(of: Site) -> None:
     """Everything `check` asks, and what this platform allows."""
     with of.ledger(make=True) as ledger:
-        _tell(of, [*doctor.examine(), *checks.ask_all(ledger, of.settings())])
+        _tell(
+            of,
+            [*doctor.examine(of.settings().engine.device), *checks.ask_all(ledger, of.settings())],
+        )
 
 
 def _tell(of: Site, findings: Iterable[Finding]) -> None:

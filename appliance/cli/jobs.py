@@ -12,6 +12,7 @@ import click
 
 from appliance import daemon, errors
 from appliance.bell import Bell
+from appliance.cli import telling
 from appliance.cli.columns import columns, cut, length, padded, when
 from appliance.cli.progress import bar, moving
 from appliance.cli.site import Site, plain, say, site
@@ -133,20 +134,28 @@ def _state(job: Job, board: dict[int, dict[str, Any]]) -> str:
 
 @jobs.command()
 @click.argument("number", type=int)
+@click.option("--log", "whole", is_flag=True, help="Print the log of its last attempt.")
+@click.option("--attempt", type=click.IntRange(1), help="Print the log of this attempt.")
 @site
-def show(of: Site, number: int) -> None:
+def show(of: Site, number: int, *, whole: bool, attempt: int | None) -> None:
     """Everything about one job."""
     with of.ledger() as ledger:
         job = _get(ledger, number)
         settings = of.settings()
+        logs = settings.state("logs")
+        if whole or attempt is not None:
+            telling.log(of, logs, number, attempt or job.attempt)
+            return
         row = {**row_of(job, daemon.progress_board(settings.run_dir)), **_more(ledger, job)}
         share = settings.share_named(job.source.share)
         row["path"] = os.path.join(share.root, str(row["recording"])) if share else None
+        row["last_attempt"] = telling.in_short(logs, number, job.attempt)
     if of.as_json:
         of.one(row)
         return
     row["created"], row["updated"] = _local(row["created"]), _local(row["updated"])
     row["warnings"] = row.pop("warning_sentences")
+    row["last_attempt"] = telling.as_lines(row["last_attempt"])
     row["events"] = [
         f"{_local(e['at'])} {e['was'] or '-'} -> {e['became']} {e['code'] or ''}".rstrip()
         for e in row["events"]

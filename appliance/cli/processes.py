@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from appliance import daemon, recover, tasks
+from appliance import daemon, journal, recover, tasks
 from appliance.bell import Bell
 from appliance.cli.site import Site, site
 from appliance.store import schema
@@ -20,7 +20,7 @@ from appliance.watch import watch as watching
 @site
 def worker(of: Site) -> None:
     """Carry jobs down the line, until TERM."""
-    daemon.log_to_stderr("worker")
+    journal.to_stderr("worker")
     tasks.work(of.settings())
 
 
@@ -28,7 +28,7 @@ def worker(of: Site) -> None:
 @site
 def watch(of: Site) -> None:
     """Find recordings in every share, until TERM."""
-    daemon.log_to_stderr("watch")
+    journal.to_stderr("watch")
     daemon.ready()
     watching(of.settings(), alive=lambda: daemon.tell_systemd("WATCHDOG=1"))
 

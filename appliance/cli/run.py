@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 import click
 
-from appliance import daemon, errors, supervise
+from appliance import daemon, errors, journal, supervise
 from appliance.cli.models import SAMPLES, samples
 from appliance.cli.shares import adopt_own
 from appliance.cli.site import Site, plain, say, site
@@ -36,7 +36,13 @@ _COLOURS: Final = {"watch": "cyan", "worker": "green", "engine": "magenta", "web
 
 
 def _say(name: str, line: str) -> None:
-    click.echo(click.style(f"{name:>7} | ", fg=_COLOURS.get(name, "white")) + plain(line))
+    """Show a line of a process: in words to a person, as JSON to a file."""
+    if not sys.stdout.isatty():
+        click.echo(journal.retold(name, line))
+        return
+    head = click.style(f"{name:>7} | ", fg=_COLOURS.get(name, "white"))
+    for part in journal.in_words(line).splitlines():
+        click.echo(head + plain(part))
 
 
 def _run(processes: list[supervise.Process]) -> int:

@@ -37,7 +37,7 @@ class Site:
         """Open the ledger; raises NotReachable when there is none and none shall be made."""
         site = self.settings()
         if make:
-            schema.prepare(site.state_dir)
+            schema.prepare(site.state_dir, thorough=False)
         elif not os.path.exists(site.state("ledger.db")):
             raise NotReachable(what="The ledger", where=site.state_dir)
         with Ledger(site.state_dir) as ledger:

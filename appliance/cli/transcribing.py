@@ -33,6 +33,7 @@ from appliance.settings import NodeSettings, Settings, Share
 from appliance.store import exports, jobs, transcripts
 from appliance.store.exports import Published
 from appliance.store.jobs import Job
+from appliance.supervise import dying_with_us
 
 _ENGINE_SECONDS: Final = 60.0
 
@@ -146,9 +147,8 @@ def _engine(settings: Settings, site: Settings) -> Iterator[None]:
     with open(file, "w", encoding="utf-8") as stream:
         stream.write(_as_toml(site))
     log = open(os.path.join(site.state_dir, "engine.log"), "wb")  # noqa: SIM115 - the child's
-    engine = subprocess.Popen(
-        [sys.executable, "-m", "appliance.engine", file], stderr=log, start_new_session=True
-    )
+    command = dying_with_us([sys.executable, "-m", "appliance.engine", file])
+    engine = subprocess.Popen(command, stderr=log, start_new_session=True)
     try:
         until = time.monotonic() + _ENGINE_SECONDS
         while not _answers(site.engine_socket):

@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 
-from appliance import limits
+from appliance import journal, limits
 
 _NICE = 5  # the engine goes first
 
@@ -20,12 +20,15 @@ def main(argv: list[str]) -> int:
     """Give up every right while no file is there yet, then serve one recording."""
     held_in = limits.given()
     achieved = limits.confine(held_in)  # before the imports below start a thread
+    journal.to_stderr("decode")
     os.nice(_NICE)
     from appliance.decode import serve
+    from appliance.wire import Channel
 
     serve.get_warm()
-    limits.seal(achieved)
-    return serve.serve(socket.socket(fileno=int(argv[0])), held_in)
+    with Channel(socket.socket(fileno=int(argv[0]))) as channel:  # sealed, it could not ask for it
+        limits.seal(achieved)
+        return serve.serve(channel, held_in)
 
 
 if __name__ == "__main__":

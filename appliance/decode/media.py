@@ -21,7 +21,7 @@ from av.audio.stream import AudioStream
 from av.container.input import InputContainer
 from av.stream import Discard
 
-from appliance.decode import promises, refusals, tracks
+from appliance.decode import ends, promises, refusals, tracks
 from appliance.decode.promises import Promise
 from appliance.errors import (
     CodecUnsupported,
@@ -33,6 +33,7 @@ from appliance.errors import (
     SourceEmpty,
     SourceUnreadable,
     TooLong,
+    TruncatedUpload,
 )
 from appliance.nouns import Recording
 
@@ -85,9 +86,13 @@ class Bytes:
         """Where we are."""
         return self._at
 
+    def look(self, offset: int, count: int) -> bytes:
+        """Bytes from anywhere in the file; where we are does not change."""
+        return os.pread(self._fd, count, offset)
+
     def head(self) -> bytes:
         """The first bytes, wherever we are."""
-        return os.pread(self._fd, _HEAD, 0)
+        return self.look(0, _HEAD)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +133,7 @@ def check_sound(name: str, *, rate: int, channels: int) -> None:
 
 
 def _container(data: Bytes, name: str) -> tuple[InputContainer, bool]:
-    heard = _Heard("Estimating duration")
+    heard = Heard("Estimating duration")
     logger = logging.getLogger("libav")
     logger.addHandler(heard)
     try:
@@ -152,16 +157,17 @@ def _container(data: Bytes, name: str) -> tuple[InputContainer, bool]:
     return container, heard.yes
 
 
-class _Heard(logging.Handler):
-    """Libav says only in its log that it guessed a duration."""
+class Heard(logging.Handler):
+    """Some things libav says only in its log: that it guessed a duration, that a file broke off."""
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, *words: str) -> None:
         super().__init__()
         self._words = words
         self.yes = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.yes = self.yes or self._words in record.getMessage()
+        said = record.getMessage()
+        self.yes = self.yes or any(words in said for words in self._words)
 
 
 def _deny(*_asked: object) -> NoReturn:
@@ -176,6 +182,8 @@ def _refuse(data: Bytes, name: str, why: Exception) -> NoReturn:
         raise PlaylistRefused(name=name) from why
     if isinstance(why, MemoryError):
         raise why
+    if ends.is_half(data):
+        raise TruncatedUpload(name=name) from why
     raise SourceUnreadable(name=name) from why
 
 

@@ -58,8 +58,9 @@ def promise(
     container: InputContainer, track: AudioStream, *, guessed: bool, head: bytes, start: float
 ) -> Promise | None:
     """What the file must hold; `start` is how much of a film passes before its sound begins."""
-    if "wav" in formats(container):  # libav takes the end of the file for the end of the sound
-        seconds = riff_seconds(head)
+    # Of these two libav takes the end of the file for the end of the sound.
+    if "sox" in formats(container) or _is_plain_wav(container, track):
+        seconds = sox_seconds(head) or riff_seconds(head)
         return None if seconds is None else Promise(seconds, exact=True)
     seconds = None if guessed else declared(container, track)
     if seconds is None or not formats(container) & _WRITTEN_DOWN:
@@ -71,6 +72,20 @@ def promise(
 def formats(container: InputContainer) -> frozenset[str]:
     """The container's names: libav calls one format by several."""
     return frozenset(container.format.name.split(","))
+
+
+def _is_plain_wav(container: InputContainer, track: AudioStream) -> bool:
+    """In a WAV of another codec the number of samples is written down as well."""
+    return "wav" in formats(container) and track.codec_context.name.startswith("pcm_")
+
+
+def sox_seconds(head: bytes) -> float | None:
+    """How long the header of SoX's own format says it is."""
+    order = {b".SoX": "<", b"XoS.": ">"}.get(head[:4])
+    if order is None or len(head) < 28:
+        return None
+    samples, rate, channels = struct.unpack_from(f"{order}QdI", head, 8)
+    return samples / rate / channels if samples and rate > 0 and channels else None
 
 
 def riff_seconds(head: bytes) -> float | None:

@@ -7,38 +7,36 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
-import sys
-import traceback
 import wave
-from typing import Final
 
 import av
 import numpy as np
 
-from appliance import limits
+from appliance import journal, limits
+from appliance.decode import complaints
 from appliance.decode.media import Bytes, open_media
 from appliance.decode.sound import Sound
 from appliance.decode.talk import Attempt, receive_begin
 from appliance.errors import ApplianceError, Bug, OverMemory, SourceUnreadable
 from appliance.windows import CHUNK, VoiceDetector, log_mel, windows
-from appliance.wire import Begin, Channel, Failed, Hung
+from appliance.wire import Begin, Channel, Failed, Hung, Said
 
-_LOG_LINES: Final = 200  # of libav's, in one attempt
+log = logging.getLogger("appliance.decode")
 
 
-def serve(sock: socket.socket, held_in: limits.Limits) -> int:
-    """Wait for a recording on `sock`, do it, and return what the process exits with."""
-    with Channel(sock) as channel:
-        try:
-            begin, source, ring = receive_begin(channel)
-            limits.start_clock(held_in)
+def serve(channel: Channel, held_in: limits.Limits) -> int:
+    """Wait for a recording on `channel`, do it, and return what the process exits with."""
+    try:
+        begin, source, ring = receive_begin(channel)
+        limits.start_clock(held_in)
+        with journal.about(**begin.about):
             return _attempt(channel, Attempt(channel, begin, source, ring), begin)
-        except Hung:
-            return 0  # cancelled, or the worker died: nobody wants the rest
+    except Hung:
+        return 0  # cancelled, or the worker died: nobody wants the rest
 
 
 def _attempt(channel: Channel, attempt: Attempt, begin: Begin) -> int:
+    log.info("reading")
     try:
         attempt.run()
     except Hung:
@@ -49,23 +47,23 @@ def _attempt(channel: Channel, attempt: Attempt, begin: Begin) -> int:
     except ApplianceError as error:
         _fail(channel, error)
     except av.FFmpegError as why:
-        print(f"libav: {why}", file=sys.stderr)  # noqa: T201 - the attempt's log
+        log.info("libav: %s", why.strerror, extra={"code": SourceUnreadable.code})
         _fail(channel, SourceUnreadable(name=begin.name))
-    except Exception as bug:  # noqa: BLE001 - the one catch of this process
-        traceback.print_exc()
+    except Exception as bug:
+        log.exception("bug", extra={"code": Bug.code})
         _fail(channel, Bug(name=begin.name, what=f"{type(bug).__name__}: {bug}"[:500]))
     return 0
 
 
 def _fail(channel: Channel, error: ApplianceError) -> None:
+    if lines := complaints.taken():
+        channel.send(Said(lines))
     channel.send(Failed(error.code, error.detail))
 
 
 def get_warm() -> None:
     """Do it all once with a second of silence: nothing is loaded later, when no path opens."""
-    logger = logging.getLogger("libav")
-    logger.addHandler(_Log())
-    logger.propagate = False
+    complaints.listen()
     av.logging.set_level(av.logging.WARNING)
     source = os.memfd_create("rehearsal")
     with wave.open(os.fdopen(source, "wb", closefd=False), "wb") as silence:
@@ -78,17 +76,3 @@ def get_warm() -> None:
     VoiceDetector().judge(np.zeros(CHUNK, np.float32))
     media.container.close()
     os.close(source)
-
-
-class _Log(logging.Handler):
-    """Libav's complaints, to stderr, until they have said enough."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._left = _LOG_LINES
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if self._left:
-            self._left -= 1
-            said = ascii(record.getMessage().strip()[:300])[1:-1]  # it quotes the file's own tags
-            print(f"{record.name}: {said}", file=sys.stderr)  # noqa: T201

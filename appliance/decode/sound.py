@@ -10,6 +10,7 @@ Not here: opening the file (media), cutting the sound (windows).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Final
 
@@ -19,10 +20,11 @@ import numpy.typing as npt
 from av.audio.frame import AudioFrame
 from av.packet import Packet
 
-from appliance.decode.media import Media, check_sound
+from appliance.decode import ends
+from appliance.decode.media import Heard, Media, check_sound
 from appliance.decode.promises import formats
 from appliance.decode.reshape import Reshaper, Shape, shape_of
-from appliance.errors import NoAudioData, NodeIO, SourceUnreadable, TooLong
+from appliance.errors import NoAudioData, NodeIO, SourceUnreadable, TooLong, TruncatedUpload
 from appliance.nouns import SAMPLE_RATE
 
 Block = npt.NDArray[np.int16]
@@ -31,6 +33,8 @@ BLOCK: Final = 20 * SAMPLE_RATE  # samples handed on at once
 _DEAF: Final = 64  # read errors in a row that end a file
 _NOISE: Final = 2_000  # damaged packets before the first sound that end a file
 _CLOSE: Final = 2.0  # seconds a promise may be off
+_LENGTHLESS: Final = frozenset({"au", "wav"})  # piped into a file, they end anywhere
+_PADDED: Final = frozenset({"matroska", "mov", "webm"})  # may have room to spare at the end
 _GAP: Final = 0.25  # seconds of nothing that are worth filling
 _LOST_FRAME: Final = 0.05  # the same where there can be no pause: a frame of FLAC is 0.1 s
 _GAP_UNPROVEN: Final = 60.0  # seconds of nothing that we believe where no duration proves them
@@ -49,6 +53,8 @@ class Sound:
         self._reshaper: Reshaper | None = None
         self._stamps = _Stamps(media)
         self._lost = 0.0  # seconds of silence where the file should have held sound
+        self._last: Packet[av.AudioStream] | None = None
+        self._broke_off = Heard("ended prematurely", "no index at the end")
         self.samples = 0
         self.good = 0  # packets that held sound
         self.damaged = 0  # packets that could not be decoded
@@ -68,8 +74,51 @@ class Sound:
             lost += max(0.0, promise.seconds - self.seconds)
         return round(lost, 3) if lost > close else 0.0
 
+    @property
+    def blank(self) -> float:
+        """Seconds at the end for which the file holds nothing but zeros, where that can be told."""
+        context = self._media.track.codec_context
+        if not context.name.startswith("pcm_") or not context.bit_rate:
+            return 0.0
+        seconds = min(self.seconds, self._zeros() * 8 / context.bit_rate)
+        return round(seconds, 3) if seconds >= _CLOSE else 0.0
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether the file does not end as its format ends, and nothing says what is missing."""
+        if self.missing or self.blank:
+            return False
+        names, data = formats(self._media.container), self._media.data
+        kept_its_promise = self._media.promise is not None and names & _PADDED
+        return (
+            self._broke_off.yes
+            or self._is_half(self._last, names)
+            or ends.breaks_off(names, data)
+            or (not kept_its_promise and ends.is_blank(self._zeros(), data.size))
+        )
+
+    def _is_half(self, last: Packet[av.AudioStream] | None, names: frozenset[str]) -> bool:
+        """Whether the last packet is not all there."""
+        if last is None:
+            return False
+        if last.is_corrupt and not (names & _LENGTHLESS and self._media.promise is None):
+            return True
+        must = ends.frame_bytes(self._media.track.codec_context.name, bytes(last)[:8])
+        return must is not None and last.size < must
+
+    def _zeros(self) -> int:
+        return ends.zeros(self._media.data)
+
     def blocks(self) -> Iterator[Block]:
         """Decode everything. Raises a `source.*` error when there is no sound to be had."""
+        logger = logging.getLogger("libav")
+        logger.addHandler(self._broke_off)
+        try:
+            yield from self._blocks()
+        finally:
+            logger.removeHandler(self._broke_off)
+
+    def _blocks(self) -> Iterator[Block]:
         waiting: list[Block] = []
         length = 0
         for piece in self._pieces():
@@ -98,6 +147,7 @@ class Sound:
             try:
                 for packet in self._media.container.demux(self._media.track):
                     deaf = 0
+                    self._see(packet)
                     yield packet
             except av.FFmpegError as why:
                 self._excuse(why)
@@ -106,6 +156,12 @@ class Sound:
                 return
             else:
                 return
+
+    def _see(self, packet: Packet[av.AudioStream]) -> None:
+        """Remember the last packet, and count one before it that was not all there."""
+        if packet.size:
+            self.damaged += self._last is not None and self._last.is_corrupt
+            self._last = packet
 
     def _frames(self, packet: Packet[av.AudioStream]) -> list[AudioFrame]:
         try:
@@ -176,6 +232,8 @@ class Sound:
 
     def _judge(self) -> None:
         """At the end: was this a recording at all?"""
+        if self.damaged > self.good and ends.is_half(self._media.data):
+            raise TruncatedUpload(name=self._media.name)
         if self.damaged > self.good:
             raise SourceUnreadable(name=self._media.name)
         if not self.samples:

@@ -12,11 +12,12 @@ from typing import Final
 
 import numpy as np
 
+from appliance.decode import complaints
 from appliance.decode.media import Bytes, open_media
 from appliance.decode.sound import Block, Sound
 from appliance.nouns import MEL_FRAMES, Window
 from appliance.windows import Samples, log_mel, windows
-from appliance.wire import Begin, Channel, Decoded, Ended, Found, Free, Ready, Ring
+from appliance.wire import Begin, Channel, Decoded, Ended, Found, Free, Ready, Ring, Said
 
 _BEAT: Final = 1.0  # seconds between two signs of life
 
@@ -58,8 +59,17 @@ class Attempt:
         start = media.recording.start
         for window, samples in windows(self._reported(sound), vad=begin.vad, start=start):
             self._hand_over(window, samples)
+        self._say()
         self._channel.send(
-            Ended(sound.seconds, self._speech, self._windows, sound.damaged, sound.missing)
+            Ended(
+                seconds=sound.seconds,
+                speech=self._speech,
+                windows=self._windows,
+                damaged=sound.damaged,
+                missing=sound.missing,
+                broken_off=sound.broken_off,
+                blank=sound.blank,
+            )
         )
 
     def _reported(self, sound: Sound) -> Iterator[Block]:
@@ -100,7 +110,12 @@ class Attempt:
         if self._sound is not None and time.monotonic() - self._spoke >= _BEAT:
             self._report()
 
+    def _say(self) -> None:
+        if lines := complaints.taken():
+            self._channel.send(Said(lines))
+
     def _report(self) -> None:
         assert self._sound is not None  # noqa: S101 - only called once there is one
         self._spoke = time.monotonic()
+        self._say()
         self._channel.send(Decoded(self._sound.seconds, self._speech))

@@ -128,15 +128,49 @@ def sweep(root: str, folder: bytes, job_id: int, attempt: int) -> int:
 
     `folder` lies below the root; one that is gone has nothing to sweep. Raises OSError.
     """
+    with _folder_at(root, folder) as fd:
+        return 0 if fd is None else _sweep(fd, _names_in(fd), job_id, before=attempt)
+
+
+@contextlib.contextmanager
+def _folder_at(root: str, folder: bytes) -> Iterator[int | None]:
+    """Lend a folder below the root; None where it is gone."""
     with beneath.root(root) as root_fd:
         try:
             fd = beneath.open_at(root_fd, folder, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
-            return 0
+        except (FileNotFoundError, NotADirectoryError):
+            yield None
+            return
         try:
-            return _sweep(fd, _names_in(fd), job_id, before=attempt)
+            yield fd
         finally:
             os.close(fd)
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A file under one of our hidden names, by what its name says."""
+
+    name: bytes
+    job: int
+    attempt: int
+    bytes: int
+
+
+def hidden(root: str, folder: bytes) -> list[Hidden]:
+    """Every ordinary file under a hidden name of ours in `folder`; [] for one that is gone.
+
+    Raises OSError.
+    """
+    with _folder_at(root, folder) as fd:
+        if fd is None:
+            return []
+        named = [(name, _TEMP.match(name)) for name in _names_in(fd)]
+        return [
+            Hidden(name, int(said[1]), int(said[2]), place.size(fd, name) or 0)
+            for name, said in named
+            if said is not None and place.is_file(fd, name)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

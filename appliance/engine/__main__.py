@@ -11,7 +11,7 @@ import types
 
 import ctranslate2
 
-from appliance import daemon, settings, weights, wire
+from appliance import daemon, journal, settings, weights, wire
 from appliance.engine.batcher import Batcher, Call
 from appliance.engine.model import Model
 from appliance.engine.server import accept
@@ -63,7 +63,7 @@ def warm_up(site: Settings, batcher: Batcher) -> None:
 def main() -> int:
     """Serve until TERM or INT."""
     site = settings.load(sys.argv[1] if len(sys.argv) > 1 else None)
-    daemon.log_to_stderr("engine")
+    journal.to_stderr("engine")
     os.makedirs(site.run_dir, mode=0o770, exist_ok=True)
     device = device_of(site.engine)
     batcher = Batcher(

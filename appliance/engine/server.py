@@ -8,6 +8,7 @@ Not here: the order in which windows are heard (batcher).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -18,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from appliance import wire
+from appliance import journal, wire
 from appliance.engine import model as engine_model
 from appliance.engine.batcher import Batcher, Call, Window
 from appliance.engine.model import Answer, Ask, Model
@@ -42,16 +43,22 @@ class Connection:
         self._ring: wire.Ring | None = None
         self._mels = 0
         self._alive = True
+        self._began = time.monotonic()
+        self._windows = 0
 
     def serve(self) -> None:
         """Read frames until the worker hangs up. Runs in a thread of its own."""
+        with contextlib.ExitStack() as told:
+            self._serve(told)
+
+    def _serve(self, told: contextlib.ExitStack) -> None:
         try:
             while True:
                 got = self._channel.receive()
                 if got is not None:
-                    self._take(*got)
+                    self._take(*got, told)
         except wire.Hung:
-            pass
+            self._log_end()
         except ValueError as error:
             log.warning("hung up on a worker that talks nonsense: %s", error)
         finally:
@@ -61,9 +68,15 @@ class Connection:
             if self._ring is not None:
                 self._ring.close()
 
-    def _take(self, message: wire.Message, fds: list[int]) -> None:
+    def _log_end(self) -> None:
+        if self._hello is not None:
+            seconds = round(time.monotonic() - self._began, 3)
+            log.info("hung up", extra={"windows": self._windows, "seconds": seconds})
+
+    def _take(self, message: wire.Message, fds: list[int], told: contextlib.ExitStack) -> None:
         match message:
             case wire.Hello() if len(fds) == 1 and self._hello is None:
+                told.enter_context(journal.about(**message.about))
                 self._greet(message, fds[0])
             case wire.Listen() if self._hello and self._ring and not fds:
                 self._listen(message, self._hello, self._ring)
@@ -78,6 +91,7 @@ class Connection:
             self._fault(-1, EngineVersion(theirs=wire.VERSION, ours=hello.version))
             return
         self._hello = hello
+        log.info("listening", extra={"model": hello.model})
         self._batcher.call(Call(hello.model, self._welcome))
 
     def _welcome(self, model: Model | ApplianceError) -> None:
@@ -114,6 +128,7 @@ class Connection:
             initial_prompt=hello.initial_prompt,
         )
         index = listen.window.index
+        self._windows += 1
 
         def reply(answers: list[Answer] | ApplianceError) -> None:
             self._reply(index, answers)
@@ -136,6 +151,9 @@ class Connection:
             )
 
     def _fault(self, index: int, error: ApplianceError) -> None:
+        """Say what went wrong; the batcher's thread, which asks for it, knows of no job."""
+        with journal.about(**(self._hello.about if self._hello else {})):
+            log.warning("no answer for window %d", index, extra={"code": error.code})
         self._send(wire.Fault(index, error.code, dict(error.detail)))
 
     def _send(self, message: wire.Message) -> None:

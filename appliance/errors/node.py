@@ -39,6 +39,28 @@ class LedgerBusy(NodeError):
     hint = "If this repeats, look for a process that hangs: `appliance doctor`."
 
 
+class LedgerDamaged(NodeError):
+    """Only a start mends it: whoever meets this ends, and is started again."""
+
+    code = "node.ledger-damaged"
+    message = "The ledger in {where} cannot be read: {why}."
+    hint = (
+        "The next start puts it aside, restores the newest backup and finds again what was done "
+        "since. If nothing starts by itself: `appliance up`, or `appliance restore`."
+    )
+    note = False
+
+
+class NoBackup(NodeError):
+    """Only a person who asks for one meets this."""
+
+    code = "node.no-backup"
+    message = "There is no backup in {where} that reads back."
+    hint = "`appliance restore --list` names those there are; BACKUP may be a path elsewhere."
+    retry = Retry.NEVER
+    note = False
+
+
 class NodeIO(NodeError):
     code = "node.io"
     message = "The box could not read or write {where}: {why}."
@@ -148,6 +170,21 @@ class WorkerDied(NodeError):
     message = "The box or its worker stopped in the middle of this recording."
     hint = "It goes on by itself."
     budget = Budget.LOSSES
+
+
+class IsolationWeak(NodeError):
+    """Found when a worker starts. The work goes on, unless `require_isolation` forbids it."""
+
+    code = "node.isolation-weak"
+    message = (
+        "Strangers' files are decoded behind fewer walls than there should be; missing: {walls}."
+    )
+    hint = (
+        "`appliance doctor` names each wall. Run a kernel with Landlock and seccomp, on x86_64 or "
+        "aarch64, outside of a container that forbids them."
+    )
+    retry = Retry.NEVER
+    note = False
 
 
 class AlreadyRunning(NodeError):

@@ -117,7 +117,7 @@ class OverMemory(SourceError):
 
 class TruncatedUpload(SourceError):
     code = "source.truncated-upload"
-    message = "The file {name} arrived incompletely: {seconds:g} of {declared:g} seconds are there."
+    message = "The file {name} arrived incompletely: its end is missing."
     hint = "Copy it into the folder again."
 
 

@@ -62,6 +62,16 @@ WARNINGS: Final[Mapping[str, Caution]] = {
             "The upload may be incomplete; copy it again if so.",
         ),
         Caution(
+            "warning.blank-end",
+            "The last {seconds:g} seconds of the file hold nothing but zeros.",
+            "If something was said there, the upload broke off: copy the file again.",
+        ),
+        Caution(
+            "warning.broken-off",
+            "The file does not end the way its format ends; its last part may be missing.",
+            "Compare its length with the original; the upload may be incomplete.",
+        ),
+        Caution(
             "warning.cpu-fallback",
             "No GPU was usable; the processor did the work, which is slower.",
             "Run `appliance doctor`.",

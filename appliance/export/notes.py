@@ -15,7 +15,7 @@ from typing import Final
 from appliance.errors import WARNINGS
 from appliance.export.cues import Cue, Rules, cut
 from appliance.export.text import one_line
-from appliance.nouns import Transcript
+from appliance.nouns import Detail, Transcript
 
 SHOWN: Final[Mapping[str, str]] = {  # at most 32 columns: one line under any rules
     "warning.selftest-model": "[Self-test, no real transcript]",
@@ -31,6 +31,7 @@ class Note:
     code: str
     message: str
     hint: str
+    detail: Detail  # the facts in the sentence
 
 
 def notes(transcript: Transcript) -> Iterator[Note]:
@@ -38,9 +39,10 @@ def notes(transcript: Transcript) -> Iterator[Note]:
     for notice in transcript.warnings:
         caution = WARNINGS.get(notice.code)
         if caution is None:
-            yield Note(one_line(notice.code), one_line(notice.code), "")
+            yield Note(one_line(notice.code), one_line(notice.code), "", notice.detail)
         else:
-            yield Note(notice.code, one_line(caution.sentence(notice.detail)), caution.hint)
+            told = one_line(caution.sentence(notice.detail))
+            yield Note(notice.code, told, caution.hint, notice.detail)
 
 
 def subtitles(transcript: Transcript, rules: Rules) -> list[Cue]:

@@ -8,38 +8,18 @@ Not here: whether the box can take work this second (ready), opening gates (gate
 
 from __future__ import annotations
 
-import enum
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from appliance import weights
 from appliance.errors import ModelCorrupt, ModelMissing
-from appliance.health import ready
+from appliance.health import isolation, keeping, ready, room
+from appliance.health.finding import Finding, Level
 from appliance.settings import GB, Profile, Settings
 from appliance.states import State
 from appliance.store import gates, jobs, shares
 from appliance.store.ledger import Ledger
-
-
-class Level(enum.IntEnum):
-    """How bad it is."""
-
-    OK = 0
-    WARN = 1
-    FAIL = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One answer."""
-
-    code: str
-    level: Level
-    text: str
-    remedy: str = ""
 
 
 def held(folder: str, name: str) -> bool:
@@ -67,8 +47,9 @@ def running(state_dir: str, run_dir: str) -> frozenset[str]:
 
 def disk(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
     """Is there room for the next job?"""
-    free = shutil.disk_usage(settings.state_dir).free / GB
-    text = f"{free:.1f} GB free in {settings.state_dir}"
+    where, left = room.tightest(settings)
+    free = left / GB
+    text = f"{free:.1f} GB free in {where}"
     remedy = "Make room there; what is waiting goes on by itself."
     if free < settings.disk.stop_below_gb:
         text += f"; new jobs wait until there are {settings.disk.stop_below_gb:g}"
@@ -111,6 +92,17 @@ def models(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
             yield Finding(f"model {name}", Level.OK, f"{name} lies in {folder.path}")
 
 
+def walls(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
+    """Behind which walls does the worker decode strangers' files?"""
+    found = isolation.known(settings.run_dir)
+    if found is None:
+        return  # no worker has started, and that is said elsewhere
+    if weak := isolation.weakness(found):
+        yield Finding("isolation", Level.WARN, weak.sentence, weak.next_step)
+    else:
+        yield Finding("isolation", Level.OK, "strangers' files are decoded behind every wall")
+
+
 def every_share(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
     """Is each share there, the right one, and let in?"""
     for share in settings.share:
@@ -147,9 +139,13 @@ def failures(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
 
 CHECKS: Final[tuple[Callable[[Ledger, Settings], Iterator[Finding]], ...]] = (
     disk,
+    keeping.room_for_the_last_words,
+    keeping.backed_up,
+    keeping.quarantine,
     processes,
     models,
     every_share,
+    walls,
     closed_gates,
     failures,
 )

@@ -6,25 +6,33 @@ because only its child may touch a share that perhaps hangs.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from appliance import weights, wire
 from appliance.errors import ModelCorrupt, ModelMissing
+from appliance.health import room
 from appliance.settings import GB, Settings
+from appliance.store.gates import Gate
+
+_TRY_SECONDS: Final = 60.0
 
 
-def _disk(_name: str, settings: Settings, _closed_for: float) -> bool:
-    return shutil.disk_usage(settings.state_dir).free >= settings.disk.stop_below_gb * GB
+def _disk(_gate: Gate, settings: Settings, _closed_for: float) -> bool:
+    return room.tightest(settings)[1] >= settings.disk.stop_below_gb * GB
 
 
-def _spool(_name: str, settings: Settings, closed_for: float) -> bool:
-    """Room comes when running jobs end; whether it is enough only the next try tells."""
-    return closed_for > 10.0 and _disk("", settings, closed_for)
+def _spool(gate: Gate, settings: Settings, closed_for: float) -> bool:
+    """Is there room for the one that closed it? A smaller one that waits as well just tries."""
+    if not _disk(gate, settings, closed_for):
+        return False
+    used = room.staged(settings.state("spool"))
+    size = gate.error.detail.get("size")
+    fits = isinstance(size, int) and used + size <= settings.node.spool_gb * GB
+    return fits or not used or closed_for > _TRY_SECONDS
 
 
-def _engine(_name: str, settings: Settings, _closed_for: float) -> bool:
+def _engine(_gate: Gate, settings: Settings, _closed_for: float) -> bool:
     try:
         wire.connect(settings.engine_socket, patience=1.0).close()
     except OSError:
@@ -32,15 +40,15 @@ def _engine(_name: str, settings: Settings, _closed_for: float) -> bool:
     return True
 
 
-def _model(name: str, settings: Settings, _closed_for: float) -> bool:
+def _model(gate: Gate, settings: Settings, _closed_for: float) -> bool:
     try:
-        weights.find(name, settings.model_dir)
+        weights.find(gate.name.partition(":")[2], settings.model_dir)
     except (ModelMissing, ModelCorrupt):
         return False
     return True
 
 
-_LOOK: Final[Mapping[str, Callable[[str, Settings, float], bool]]] = {
+_LOOK: Final[Mapping[str, Callable[[Gate, Settings, float], bool]]] = {
     "disk": _disk,
     "spool": _spool,
     "engine": _engine,
@@ -48,8 +56,7 @@ _LOOK: Final[Mapping[str, Callable[[str, Settings, float], bool]]] = {
 }
 
 
-def is_well(gate: str, settings: Settings, *, closed_for: float) -> bool:
+def is_well(gate: Gate, settings: Settings, *, closed_for: float) -> bool:
     """Tell whether a gate, closed for that many seconds, may open."""
-    kind, _, name = gate.partition(":")
-    look = _LOOK.get(kind)
-    return look is not None and look(name, settings, closed_for)
+    look = _LOOK.get(gate.name.partition(":")[0])
+    return look is not None and look(gate, settings, closed_for)

@@ -5,12 +5,12 @@ Not here: whether a closed gate may open (gates), showing the answers (web).
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from appliance import wire
 from appliance.errors import ApplianceError, DiskFull, EngineUnreachable
+from appliance.health import room
 from appliance.settings import GB, Settings
 from appliance.store import gates
 from appliance.store.ledger import Ledger
@@ -26,9 +26,9 @@ def ledger_writable(ledger: Ledger, _settings: Settings) -> None:
 
 def room_on_disk(_ledger: Ledger, settings: Settings) -> None:
     """Is there more room than where we stop? Raises DiskFull."""
-    free = shutil.disk_usage(settings.state_dir).free
+    where, free = room.tightest(settings)
     if free < settings.disk.stop_below_gb * GB:
-        raise DiskFull(where=settings.state_dir, free_gb=free / GB)
+        raise DiskFull(where=where, free_gb=free / GB)
 
 
 def engine_answers(_ledger: Ledger, settings: Settings) -> None:

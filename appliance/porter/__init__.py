@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Self
 
-from appliance import daemon, links
+from appliance import daemon, journal, links
 from appliance.errors import ApplianceError, NodeIO, ShareOffline, WorkerDied, named
 from appliance.limits import Child, Limits
 from appliance.nouns import Staged, display
@@ -116,7 +116,8 @@ class Porters:
             raise ShareOffline(share=share.name)
         with self._lent(mount) as porter:
             try:
-                porter.talk.send(Errand(verb, job.id, job.attempt, code, detail))
+                about = journal.carried()
+                porter.talk.send(Errand(verb, job.id, job.attempt, code, detail, about))
                 answer = self._answer(porter, share, stop)
             except HungUp:
                 raise WorkerDied from None

@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 
-from appliance import daemon
+from appliance import daemon, journal
 from appliance.errors import ApplianceError, Bug
 from appliance.porter import errands
 from appliance.porter.talk import Errand, HungUp, Refused, Talk, Word
@@ -33,16 +33,18 @@ def serve(talk: Talk, settings: Settings) -> None:
         while True:
             errand = talk.receive()
             if isinstance(errand, Errand):
-                talk.send(_answer(ledger, settings, talk, errand))
+                with journal.about(**errand.about):
+                    talk.send(_answer(ledger, settings, talk, errand))
 
 
 def _answer(ledger: Ledger, settings: Settings, talk: Talk, errand: Errand) -> Word:
     try:
+        log.info("carrying", extra={"verb": errand.verb})
         return errands.carry(ledger, settings, talk, errand)
     except ApplianceError as error:
         return Refused(error.code, error.detail)
     except Exception as bug:
-        log.exception("bug", extra={"job": errand.job})
+        log.exception("bug", extra={"code": Bug.code})
         return Refused(Bug.code, {"what": type(bug).__name__})
 
 
@@ -53,7 +55,7 @@ def main(arguments: list[str]) -> None:
     # Told to all of a unit's processes at once: our worker decides when we go.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    daemon.log_to_stderr("porter")
+    journal.to_stderr("porter")
     with os.fdopen(told, "rb") as stream:
         settings = Settings.model_validate_json(stream.read())
     with Talk(socket.socket(fileno=fd)) as talk:

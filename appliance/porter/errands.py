@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from appliance import deliver, export, marker, report, stage
+from appliance import deliver, export, journal, marker, regain, report, stage
 from appliance.errors import Fenced, ShareOffline, named
 from appliance.nouns import Staged
 from appliance.porter.talk import Carried, Errand, Moved, Talk
@@ -48,7 +48,8 @@ def carry(ledger: Ledger, settings: Settings, talk: Talk, errand: Errand) -> Car
     if share is None:
         raise ShareOffline(share=job.source.share)
     do = VERBS[errand.verb]
-    return Carried(do(Load(ledger, settings, share, job, errand, _beating(talk))))
+    with journal.about(**job.about):
+        return Carried(do(Load(ledger, settings, share, job, errand, _beating(talk))))
 
 
 def _beating(talk: Talk) -> Callable[[], None]:
@@ -92,6 +93,12 @@ def _deliver(load: Load) -> None:
     deliver.deliver(load.ledger, load.share.root, load.job, exports, guard=guard, beat=load.beat)
 
 
+def _regain(load: Load) -> None:
+    guard = marker.guard(load.ledger, load.share)
+    load.beat()
+    regain.regain(load.ledger, load.share.root, load.job, guard=guard, beat=load.beat)
+
+
 def _note(load: Load) -> None:
     code = load.errand.code
     error = None if code is None else named(code, load.errand.detail)
@@ -101,6 +108,7 @@ def _note(load: Load) -> None:
 
 
 VERBS: Final[Mapping[str, Callable[[Load], Staged | None]]] = {
+    "regain": _regain,
     "stage": _stage,
     "deliver": _deliver,
     "note": _note,

@@ -36,6 +36,7 @@ class Errand:
     attempt: int  # the fencing token
     code: str | None = None  # of the error a note is about
     detail: Detail = field(default_factory=dict)
+    about: Detail = field(default_factory=dict)  # job, correlation …: for the porter's log
 
 
 @dataclass(frozen=True, slots=True)

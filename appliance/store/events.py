@@ -1,4 +1,4 @@
-"""What happened to a job, one line a step, never changed.
+"""What happened to a job, one line a step, never changed; deleted by `expire` alone.
 
 Not here: the journal (report), the transcript's text, which no log ever holds.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from appliance.states import ENDED
 from appliance.store.ledger import Ledger
 
 
@@ -57,3 +58,24 @@ def of_job(ledger: Ledger, job: int) -> Iterator[Event]:
         [job],
     ):
         yield Event(**row)
+
+
+def expired(ledger: Ledger, *, before_ms: int, limit: int = -1) -> list[int]:
+    """Numbers of steps older than that, of jobs that have ended; -1: all of them."""
+    marks = ", ".join("?" * len(ENDED))
+    rows = ledger.rows(
+        "SELECT event.id FROM event JOIN job ON job.id = event.job"
+        f" WHERE event.at_ms < ? AND job.state IN ({marks}) ORDER BY event.id LIMIT ?",
+        [before_ms, *ENDED, limit],
+    )
+    return [row["id"] for row in rows]
+
+
+def expire(ledger: Ledger, *, before_ms: int, batch: int = 500) -> int:
+    """Delete those, `batch` a transaction; say how many."""
+    gone = 0
+    while numbers := expired(ledger, before_ms=before_ms, limit=batch):
+        with ledger.writing() as db:
+            db.conn.executemany("DELETE FROM event WHERE id = ?", [(one,) for one in numbers])
+        gone += len(numbers)
+    return gone

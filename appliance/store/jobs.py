@@ -74,6 +74,12 @@ class Job:
         column = _COUNTER.get(budget)
         return 0 if column is None else int(getattr(self, column))
 
+    @property
+    def about(self) -> dict[str, str | int]:
+        """What every line of a log says that is about it."""
+        told: dict[str, str | int] = {"job": self.id, "attempt": self.attempt}
+        return told | {"share": self.source.share, "correlation": self.correlation}
+
 
 def from_row(row: Row) -> Job:
     source = Source(row["share"], row["path"], row["size"], row["mtime_ns"])
@@ -285,6 +291,17 @@ def enter(ledger: Ledger, job: Job, stage: Stage, **known: object) -> Job:
     """Say that a running job has reached a stage, with what is known by now (sha256, duration)."""
     with ledger.writing():
         _write(ledger, job, {"stage": stage, **known})
+        return must(ledger, job.id)
+
+
+def reminded(ledger: Ledger, job: Job, options: Options, *, sha256: str, who: str) -> Job:
+    """Give a running job back what it was done with; other options are a new epoch."""
+    values: dict[str, object] = {"sha256": sha256}
+    with ledger.writing():
+        if options != job.options:
+            values["epoch"] = job.epoch + 1
+            _write_epoch(ledger, job.id, job.epoch + 1, options, who)
+        _write(ledger, job, values)
         return must(ledger, job.id)
 
 

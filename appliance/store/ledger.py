@@ -5,7 +5,10 @@ write transaction and around the only checkpoint, and automatic checkpoints are 
 that SQLite's WAL-reset bug (sqlite.org/wal.html#walresetbug, unfixed in Debian's and
 uv's SQLite) never finds a checkpoint racing a commit.
 
-Not here: tables (schema) and what is in them.
+A file that was deleted or replaced under an open connection takes every write in silence
+and keeps none of them: each read and each write looks first whether it is still the same.
+
+Not here: tables (schema) and what is in them, mending a damaged file (repair).
 """
 
 from __future__ import annotations
@@ -19,12 +22,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
 
 from sqlite_utils import Database
 
-from appliance.errors import ApplianceError, DiskFull, LedgerBusy, NodeIO
+from appliance.errors import ApplianceError, DiskFull, LedgerBusy, LedgerDamaged, NodeIO
+from appliance.store import reserve
 
+NAME: Final = "ledger.db"
+T = TypeVar("T")
 PATIENCE_SECONDS: Final = 15.0
 _CLOCK_BOOTTIME: Final = 7
 Row = dict[str, Any]
@@ -52,39 +59,81 @@ def _boot_id() -> str:
 class _Mine:
     """What one thread holds: its connection and its own descriptor of the lock."""
 
-    def __init__(self, folder: str) -> None:
-        connection = sqlite3.connect(
-            os.path.join(folder, "ledger.db"),
-            timeout=PATIENCE_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,  # closed by whoever closes the ledger
-        )
-        self.db = Database(connection, execute_plugins=False)
-        self.lock = os.open(
-            os.path.join(folder, "ledger.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660
-        )
+    def __init__(self, folder: str, *, make: bool) -> None:
+        file = os.path.join(folder, NAME)
         self.depth = 0
-        for pragma in (
-            "journal_mode = WAL",
-            "wal_autocheckpoint = 0",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            "mmap_size = 0",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+        self.lock = open_lock(folder)
+        try:
+            # Looked at before it is opened: one replaced in between is taken for a stranger.
+            self.identity = None if make else identity(file)
+            connection = sqlite3.connect(
+                f"file:{quote(file)}?mode={'rwc' if make else 'rw'}",
+                uri=True,
+                timeout=PATIENCE_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,  # closed by whoever closes the ledger
+            )
+            self.db = Database(connection, execute_plugins=False)
+            self._prepare(connection)
+        except (sqlite3.Error, ApplianceError):
+            os.close(self.lock)
+            raise
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        try:
+            for pragma in (
+                "journal_mode = WAL",
+                "wal_autocheckpoint = 0",
+                "synchronous = FULL",
+                "foreign_keys = ON",
+                "mmap_size = 0",
+            ):
+                connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error:
+            connection.close()
+            raise
 
     def close(self) -> None:
         self.db.close()
         os.close(self.lock)
 
 
+def identity(file: str) -> tuple[int, int]:
+    """Which file lies there: device and inode. Raises LedgerDamaged where none does."""
+    try:
+        found = os.stat(file)
+    except FileNotFoundError:
+        raise LedgerDamaged(where=os.path.dirname(file), why="its file is gone") from None
+    return found.st_dev, found.st_ino
+
+
+def open_lock(folder: str) -> int:
+    """Open `ledger.lock`; the caller closes the descriptor."""
+    file = os.path.join(folder, "ledger.lock")
+    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+
+
+@contextlib.contextmanager
+def locked(folder: str) -> Iterator[None]:
+    """Hold the lock of every writer, without any connection. Raises LedgerBusy."""
+    fd = open_lock(folder)
+    try:
+        _lock(fd)
+        yield
+    finally:
+        os.close(fd)
+
+
 class Ledger:
     """The one truth about every job. Usable from any thread; close it when the process ends."""
 
-    def __init__(self, folder: str, *, clock: Callable[[], Moment] = read_clock) -> None:
-        """Open `folder`/ledger.db (schema.prepare has made its tables)."""
+    def __init__(
+        self, folder: str, *, clock: Callable[[], Moment] = read_clock, make: bool = False
+    ) -> None:
+        """Open `folder`/ledger.db, which schema.prepare has made: it alone says `make`."""
         self.folder = folder
         self.clock = clock
+        self._make = make
         self._local = threading.local()
         self._all: list[_Mine] = []
         self._guard = threading.Lock()
@@ -98,10 +147,18 @@ class Ledger:
     def _mine(self) -> _Mine:
         mine: _Mine | None = getattr(self._local, "mine", None)
         if mine is None:
-            mine = _Mine(self.folder)
+            with named_errors(self.folder):
+                mine = _Mine(self.folder, make=self._make)
             self._local.mine = mine
             with self._guard:
                 self._all.append(mine)
+        return mine
+
+    def _same(self) -> _Mine:
+        """What this thread holds, sure that it is the file that lies there now."""
+        mine = self._mine()
+        if mine.identity not in (None, identity(os.path.join(self.folder, NAME))):
+            raise LedgerDamaged(where=self.folder, why="its file was replaced")
         return mine
 
     @property
@@ -110,9 +167,9 @@ class Ledger:
         return self._mine().db
 
     def rows(self, sql: str, arguments: object = ()) -> Iterator[Row]:
-        """Read rows as dictionaries. Raises LedgerBusy, DiskFull or NodeIO, as `writing` does."""
-        with _named_errors(self.folder):
-            cursor = self.db.execute(sql, arguments)  # type: ignore[arg-type]
+        """Read rows as dictionaries. Raises what `writing` raises."""
+        with named_errors(self.folder):
+            cursor = self._same().db.execute(sql, arguments)  # type: ignore[arg-type]
             names = [column[0] for column in cursor.description]
             for row in cursor:
                 yield dict(zip(names, row, strict=True))
@@ -126,13 +183,15 @@ class Ledger:
         """Hold the lock and one immediate transaction; what is raised inside undoes it.
 
         Re-entrant: an inner block belongs to the outer one's transaction. Raises
-        LedgerBusy, DiskFull or NodeIO where SQLite or the lock cannot serve.
+        LedgerBusy, DiskFull, NodeIO or LedgerDamaged where SQLite or the lock cannot serve.
+        A full disk gives up its reserve, so that the next write has room: see `insist`.
         """
         mine = self._mine()
         if mine.depth:
             yield mine.db
             return
-        with self._locked(mine), _named_errors(self.folder):
+        with self._locked(mine), named_errors(self.folder):
+            self._same()  # whoever replaces the file holds the lock meanwhile
             mine.db.execute("BEGIN IMMEDIATE")
             mine.depth = 1
             try:
@@ -151,19 +210,41 @@ class Ledger:
         finally:
             fcntl.flock(mine.lock, fcntl.LOCK_UN)
 
+    def insist(self, write: Callable[[], T]) -> T:
+        """Run something that writes; where the disk is full, once more in the reserve's room.
+
+        What ran the first time was undone with its transaction. Raises what `write` raises.
+        """
+        try:
+            return write()
+        except DiskFull:
+            return write()
+
+    def copy_into(self, file: str) -> None:
+        """Write all that is committed into a new database file (VACUUM INTO).
+
+        Raises what `writing` raises; a copy that finds no room spends no reserve.
+        """
+        with named_errors(self.folder, spend=False):
+            self._same().db.conn.execute("VACUUM INTO ?", [file])
+
     def checkpoint(self) -> None:
         """Fold the log into the database, as far as no reader needs it. Only recover calls this.
 
         It holds the lock of every writer, so it waits for nobody: what a reader keeps back
         is folded in the next time.
         """
-        mine = self._mine()
-        with self._locked(mine), _named_errors(self.folder):
+        mine = self._same()
+        with self._locked(mine), named_errors(self.folder):
             mine.db.execute("PRAGMA busy_timeout = 0")
             try:
                 mine.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             finally:
                 mine.db.execute(f"PRAGMA busy_timeout = {round(PATIENCE_SECONDS * 1000)}")
+
+    def is_there(self) -> None:
+        """Look whether the file is still the one we have open. Raises LedgerDamaged."""
+        self._same()
 
     def close(self) -> None:
         """Close every thread's connection: under the lock, because the last one checkpoints."""
@@ -193,19 +274,26 @@ def _lock(fd: int) -> None:
 
 
 @contextlib.contextmanager
-def _named_errors(folder: str) -> Iterator[None]:
+def named_errors(folder: str, *, spend: bool = True) -> Iterator[None]:
+    """Give SQLite's errors their names; `spend` the reserve of a disk that is full."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise _named(error, folder) from error
+    except sqlite3.DatabaseError as error:
+        named = _named(error, folder)
+        if spend and isinstance(named, DiskFull):
+            reserve.release(folder)
+        raise named from error
 
 
-def _named(error: sqlite3.OperationalError, folder: str) -> ApplianceError:
+def _named(error: sqlite3.DatabaseError, folder: str) -> ApplianceError:
     name = getattr(error, "sqlite_errorname", "")
-    if name == "SQLITE_FULL":
+    cannot = name.startswith(("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN"))
+    if name == "SQLITE_FULL" or (cannot and reserve.is_full(folder)):
         return DiskFull(where=folder, free_gb=0.0)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return LedgerBusy(seconds=PATIENCE_SECONDS)
-    if name.startswith(("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "no such table" in str(error):
+        return LedgerDamaged(where=folder, why=str(error))
+    if cannot:
         return NodeIO(where=folder, why=f"{name} {os.strerror(errno.EIO)}")
     raise error

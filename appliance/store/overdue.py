@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from appliance.states import LIVE, State
+from appliance.states import ENDED, LIVE, State
 from appliance.store import sightings
 from appliance.store.jobs import SELECT, Job, from_row
 from appliance.store.ledger import Ledger, Moment
@@ -92,3 +92,14 @@ def forgive_losses(ledger: Ledger, *, before_ms: int) -> None:
             " SELECT 1 FROM attempt WHERE job = job.id AND code = ? AND ended_ms > ?)",
             [*LIVE, "node.worker-died", before_ms],
         )
+
+
+def folders_of_ended(ledger: Ledger, share: str, *, since_ms: int) -> list[bytes]:
+    """Folders of a share in which an attempt at a job that has ended was made since then."""
+    marks = ", ".join("?" * len(ENDED))
+    rows = ledger.rows(
+        "SELECT DISTINCT job.path FROM job JOIN attempt ON attempt.job = job.id"
+        f" WHERE job.share = ? AND attempt.began_ms >= ? AND job.state IN ({marks})",
+        [share, since_ms, *ENDED],
+    )
+    return sorted({row["path"].rpartition(b"/")[0] for row in rows})

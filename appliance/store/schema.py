@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+from datetime import UTC, datetime
 
 from sqlite_utils import Database, Migrations
 
 from appliance.states import NEXT
-from appliance.store.ledger import Ledger
+from appliance.store import backups, repair, restores
+from appliance.store.ledger import Ledger, named_errors
+from appliance.store.repair import Mended
 
 migrations = Migrations("ledger")
 
@@ -35,6 +38,26 @@ def first(db: Database) -> None:
 def jobs_by_time(db: Database) -> None:
     """The page asks what ended lately."""
     db.conn.execute("CREATE INDEX job_by_time ON job (updated_ms)")
+
+
+@migrations()
+def restored(db: Database) -> None:
+    """A ledger that came back from a backup knows it, and which transcripts it was handed."""
+    db.conn.execute(
+        "CREATE TABLE restore (at_ms INTEGER NOT NULL, backup TEXT, why TEXT NOT NULL,"
+        " quarantine TEXT) STRICT"
+    )
+    db.conn.execute("ALTER TABLE transcript ADD COLUMN regained INTEGER NOT NULL DEFAULT 0")
+
+
+@migrations()
+def housekeeping(db: Database) -> None:
+    """What was deleted, and when it was last looked for."""
+    db.conn.execute(
+        "CREATE TABLE housekeeping (id INTEGER PRIMARY KEY, rule TEXT NOT NULL,"
+        " files INTEGER NOT NULL, bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL) STRICT"
+    )
+    db.conn.execute("CREATE INDEX housekeeping_by_rule ON housekeeping (rule, at_ms)")
 
 
 _FIRST = """
@@ -197,13 +220,40 @@ BEGIN SELECT raise(ABORT, 'not a step of the table of states'); END
 """
 
 
-def prepare(folder: str) -> None:
-    """Make the state directory's ledger, or bring it to the newest version."""
+def prepare(folder: str, *, thorough: bool = True) -> Mended | None:
+    """Make the state directory's ledger, mend it, bring it to the newest version.
+
+    `thorough` reads the whole file for damage, as every start of a process does. Says what
+    had to be mended. Raises DiskFull, NodeIO, LedgerBusy.
+    """
     os.umask(0o027)  # what lies here is people's words: for us and our group alone
     os.makedirs(folder, mode=0o750, exist_ok=True)
     with open(os.path.join(folder, "migrate.lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with Ledger(folder) as ledger:
-            if migrations.pending(ledger.db):
-                migrations.apply(ledger.db)
-                ledger.checkpoint()
+        mended = repair.mend(folder, migrate=migrate, thorough=thorough)
+        migrate(folder)
+        os.makedirs(os.path.join(folder, backups.FOLDER), mode=0o750, exist_ok=True)
+        if mended and mended.in_place:
+            aside = os.path.basename(mended.quarantine or "")
+            with Ledger(folder) as ledger:
+                restores.note(ledger, backup=None, why=mended.why, quarantine=aside)
+    return mended
+
+
+def restore(folder: str, why: str, backup: backups.Backup | None) -> Mended:
+    """Put a backup (None: the newest sound one) in the ledger's place. Raises as `prepare`."""
+    os.umask(0o027)
+    with open(os.path.join(folder, "migrate.lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return repair.replace(folder, why, migrate=migrate, backup=backup)
+
+
+def migrate(folder: str) -> None:
+    """Bring the ledger in `folder` to the newest version, a backup first; or make it."""
+    with Ledger(folder, make=True) as ledger, named_errors(folder):
+        if not migrations.pending(ledger.db):
+            return
+        if migrations.applied(ledger.db) and os.path.isdir(os.path.join(folder, backups.FOLDER)):
+            backups.make(ledger, datetime.now(UTC))
+        migrations.apply(ledger.db)
+        ledger.checkpoint()

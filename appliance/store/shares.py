@@ -42,12 +42,15 @@ def listing(ledger: Ledger) -> Iterator[ShareRow]:
 def adopt(ledger: Ledger, name: str, *, marker: str | None, existing: str) -> None:
     """Let jobs of this share run; `existing` says what becomes of the files already there.
 
-    The next scan counts as the first one: what it finds was there before.
+    The next scan counts as the first one: what it finds was there before. A share adopted
+    before with `ignore` may be adopted again with `process`: its old files are new then.
     """
     decided = {"marker": marker, "existing": existing, "adopted_ms": ledger.clock().wall_ms}
     with ledger.writing():
         _set(ledger, name, {**decided, "scanned_ms": None, "old_files": 0})
         sightings.forget_ignored(ledger, name, why="not-adopted")
+        if existing == "process":
+            sightings.forget_ignored(ledger, name, why="old-file")
 
 
 def seen(

@@ -99,5 +99,27 @@ def forget_ignored(ledger: Ledger, share: str, *, why: str) -> None:
         )
 
 
+def gone_since(ledger: Ledger, *, before_ms: int, limit: int = -1) -> list[tuple[str, bytes]]:
+    """Files that were taken away before that; -1: all of them."""
+    rows = ledger.rows(
+        "SELECT share, path FROM sighting WHERE state = ? AND last_ms < ? LIMIT ?",
+        [GONE, before_ms, limit],
+    )
+    return [(row["share"], row["path"]) for row in rows]
+
+
+def expire(ledger: Ledger, *, before_ms: int, batch: int = 500) -> int:
+    """Drop those, `batch` a transaction; say how many. What came back meanwhile stays."""
+    gone = 0
+    while found := gone_since(ledger, before_ms=before_ms, limit=batch):
+        with ledger.writing() as db:
+            db.conn.executemany(
+                "DELETE FROM sighting WHERE share = ? AND path = ? AND state = ?",
+                [(*one, GONE) for one in found],
+            )
+        gone += len(found)
+    return gone
+
+
 def _sighting(row: Row) -> Sighting:
     return Sighting(**row)

@@ -8,12 +8,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import zlib
+from typing import Final
 
 from appliance.nouns import Options, Transcript
 from appliance.store import jobs
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from appliance.values import from_json, to_json
+
+MADE: Final = 0  # by the engine
+REGAINED: Final = 1  # read back from an export on a share: who may write there may have forged it
+_OF_REGAINED: Final = 2  # of a job that has such a one
 
 
 def asked(options: Options, model_sha256: str) -> str:
@@ -24,22 +29,36 @@ def asked(options: Options, model_sha256: str) -> str:
     return hashlib.sha256(to_json(speech) + model_sha256.encode()).hexdigest()
 
 
-def record(ledger: Ledger, job: Job, transcript: Transcript, *, asked_sha256: str) -> None:
-    """Write a transcript down for good, fenced by the job's attempt. A second one is dropped."""
+def record(
+    ledger: Ledger, job: Job, transcript: Transcript, *, asked_sha256: str, origin: int = MADE
+) -> None:
+    """Write a transcript down for good, fenced by the job's attempt. A second one is dropped.
+
+    `origin` is MADE or REGAINED. What comes after a regained one of the same job may be
+    made of it, and is not reused for another job either.
+    """
     body = to_json(transcript)
     with ledger.writing() as db:
         jobs.cancel_asked(ledger, job)  # raises Fenced when somebody newer has the job
         db.execute(
             "INSERT INTO transcript (job, epoch, task, source_sha256, asked_sha256, sha256,"
-            " body, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            " body, at_ms, regained) SELECT ?, ?, ?, ?, ?, ?, ?, ?, max(?, coalesce("
+            " (SELECT ? FROM transcript WHERE job = ? AND epoch < ? AND regained > 0), 0))"
+            " WHERE true ON CONFLICT DO NOTHING",
             [
                 *(job.id, job.epoch, transcript.task),
                 *(transcript.provenance.source_sha256, asked_sha256),
                 hashlib.sha256(body).hexdigest(),
                 zlib.compress(body, 6),
-                ledger.clock().wall_ms,
+                *(ledger.clock().wall_ms, origin, _OF_REGAINED, job.id, job.epoch),
             ],
         )
+
+
+def was_regained(ledger: Ledger, job: Job) -> bool:
+    """Tell whether this epoch's transcripts were read back: what was delivered lies there."""
+    sql = "SELECT 1 FROM transcript WHERE job = ? AND epoch = ? AND regained = ?"
+    return ledger.row(sql, [job.id, job.epoch, REGAINED]) is not None
 
 
 def of_job(ledger: Ledger, job: Job) -> tuple[Transcript, ...] | None:
@@ -57,12 +76,17 @@ def get(ledger: Ledger, job: Job, task: str) -> Transcript | None:
     return None if row is None else _transcript(row["body"])
 
 
-def same(ledger: Ledger, *, source_sha256: str, asked_sha256: str, task: str) -> Transcript | None:
-    """A transcript of the same content, asked for in the same way, of whatever job."""
+def same(
+    ledger: Ledger, job: Job, *, source_sha256: str, asked_sha256: str, task: str
+) -> Transcript | None:
+    """A transcript of the same content, asked for in the same way, for `job`.
+
+    Of whatever job, but a regained one only of its own.
+    """
     row = ledger.row(
         "SELECT body FROM transcript WHERE source_sha256 = ? AND asked_sha256 = ? AND task = ?"
-        " ORDER BY at_ms LIMIT 1",
-        [source_sha256, asked_sha256, task],
+        " AND (regained = 0 OR job = ?) ORDER BY at_ms LIMIT 1",
+        [source_sha256, asked_sha256, task, job.id],
     )
     return None if row is None else _transcript(row["body"])
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from appliance import __version__
+from appliance import __version__, journal
 from appliance.nouns import Options, Provenance, Source, Staged, Transcript, display
 from appliance.nursery import Nursery
 from appliance.transcribe.assemble import assemble
@@ -61,7 +61,7 @@ def transcribe(
     name = display(request.source.name)
     terms = Terms(
         name=name,
-        job=request.correlation,
+        about=journal.carried(),
         options=request.options,
         max_seconds=request.max_seconds,
         timeout_factor=request.timeout_factor,

@@ -17,6 +17,7 @@ from typing import Final
 from appliance.nouns import Notice, Piece, Provenance, Segment, Transcript, Window, Word
 from appliance.transcribe.relay import Outcome
 from appliance.weights import SELFTEST
+from appliance.wire import Ended
 
 _SNAP_SECONDS: Final = 0.6  # how far an edge word may be moved to meet the edge of its speech
 _PAUSE_SECONDS: Final = 1.0  # a segment never spans a longer one
@@ -135,10 +136,7 @@ def _warnings(
         yield Notice("warning.english-only", facts)
     if outcome.welcome.fallback:
         yield Notice("warning.cpu-fallback")
-    if outcome.ended.damaged:
-        yield Notice("warning.decode-errors", {"count": outcome.ended.damaged})
-    if outcome.ended.missing > 0:
-        yield Notice("warning.missing-seconds", {"seconds": round(outcome.ended.missing, 1)})
+    yield from _damages(outcome.ended)
     if not segments:
         yield Notice("warning.no-speech")
         return
@@ -149,6 +147,18 @@ def _warnings(
         yield Notice("warning.low-confidence", {"percent": round(100 * share)})
     if (at := _repetition(segments)) is not None:
         yield Notice("warning.repetition", {"at": _clock(at)})
+
+
+def _damages(ended: Ended) -> Iterator[Notice]:
+    """What was wrong with the file, as its decoder saw it."""
+    if ended.damaged:
+        yield Notice("warning.decode-errors", {"count": ended.damaged})
+    if ended.missing > 0:
+        yield Notice("warning.missing-seconds", {"seconds": round(ended.missing, 1)})
+    if ended.blank > 0:
+        yield Notice("warning.blank-end", {"seconds": round(ended.blank, 1)})
+    if ended.broken_off:
+        yield Notice("warning.broken-off")
 
 
 def _unsure_share(segments: Sequence[Segment]) -> float:

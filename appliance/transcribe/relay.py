@@ -30,8 +30,10 @@ from appliance.errors import (
     Stalled,
     named,
 )
-from appliance.nouns import WINDOW_SECONDS, Detail, Options, Recording, Window
+from appliance.nouns import Detail, Options, Recording, Window
 from appliance.nursery import DecodeChild
+from appliance.transcribe.account import Account
+from appliance.transcribe.sanity import START_SLACK_SECONDS, is_sane
 
 SLOTS: Final = 8  # windows between child and engine; also what bounds the ring's memory
 VOTERS: Final = 3  # windows that decide on the language
@@ -40,8 +42,6 @@ LEAST_TIMEOUT_SECONDS: Final = 600.0
 ENGINE_PATIENCE_SECONDS: Final = 60.0  # for an engine that restarts
 KNOCK_SECONDS: Final = 10.0  # for an engine that was never there
 WELCOME_SECONDS: Final = 300.0  # for one that loads a large model
-_MOST_PIECES: Final = 1_000  # of a window: half a minute of the shortest words
-_START_SLACK_SECONDS: Final = 60.0  # a track may begin before the container's zero
 _NOT_A_CHILDS: Final = frozenset({"source.changed", "source.missing", "source.export-conflict"})
 
 
@@ -50,7 +50,7 @@ class Terms:
     """What this attempt is about."""
 
     name: str
-    job: str
+    about: Detail  # job, attempt, share, correlation: for the logs of child and engine
     options: Options
     max_seconds: float
     timeout_factor: float
@@ -79,17 +79,6 @@ class _Out:
     answers: dict[str, wire.Heard] = field(default_factory=dict)
 
 
-def _is_sane(window: Window, since: float, most: float) -> bool:
-    """Tell whether a window lies in the recording, behind the one before it, and fits the model."""
-    if not 0 < len(window.pieces) <= _MOST_PIECES or window.seconds > WINDOW_SECONDS + 0.1:
-        return False
-    for piece in window.pieces:
-        if not since - 0.001 <= piece.start < piece.end <= most + 2 * _START_SLACK_SECONDS:
-            return False
-        since = piece.end
-    return True
-
-
 class Relay:
     """One attempt's talk with child and engine. Used by one thread."""
 
@@ -109,6 +98,8 @@ class Relay:
         self._recording: Recording | None = None
         self._ended: wire.Ended | None = None
         self._moved = self._begun = time.monotonic()
+        self._answered = self._moved  # by the engine, while it has something in hand
+        self._account = Account(terms.options)
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +117,7 @@ class Relay:
         stop: Callable[[], None],
     ) -> Outcome:
         """Talk until everything is heard. Raises ApplianceError, and what `stop` raises."""
-        welcome = self._welcome = self._knock(KNOCK_SECONDS, stop, lost=False)
+        welcome = self._welcome = self._knock(KNOCK_SECONDS, stop)
         if not welcome.multilingual:
             self._language = "en"
         self._begin(source_fd, welcome)
@@ -136,26 +127,28 @@ class Relay:
             if now - asked >= 1.0:
                 asked = now
                 stop()
-                self._in_time(now)
+                self._in_time(now, stop)
                 progress(self._done(), self._total())
             self._turn(stop)
         return self._outcome(welcome)
 
     # --- the engine's side ----------------------------------------------------------------------
 
-    def _knock(self, patience: float, stop: Callable[[], None], *, lost: bool) -> wire.Welcome:
+    def _knock(self, patience: float, stop: Callable[[], None]) -> wire.Welcome:
         """Connect and be welcomed, waiting for an engine that is just starting."""
         until = time.monotonic() + patience
         while True:
             with contextlib.suppress(OSError, wire.Hung), contextlib.ExitStack() as unless_welcome:
-                engine = unless_welcome.enter_context(wire.connect(self._socket))
+                door = wire.connect(self._socket, patience=patience)
+                engine = unless_welcome.enter_context(door)
                 welcome = self._greet(engine, stop)
                 unless_welcome.pop_all()
                 self._engine = engine
+                self._account.engine(welcome)
                 return welcome
             stop()
             if time.monotonic() > until:
-                raise EngineLost if lost else EngineUnreachable
+                raise EngineUnreachable
             time.sleep(0.2)
 
     def _greet(self, engine: wire.Channel, stop: Callable[[], None]) -> wire.Welcome:
@@ -163,12 +156,12 @@ class Relay:
         engine.send(
             wire.Hello(
                 version=wire.VERSION,
-                job=self._terms.job,
                 model=options.model,
                 slots=SLOTS,
                 beam=options.beam,
                 vocabulary=options.vocabulary,
                 initial_prompt=options.initial_prompt,
+                about=self._terms.about,
             ),
             [self._ring.fd],
         )
@@ -187,13 +180,14 @@ class Relay:
     def _engine_died(self, stop: Callable[[], None]) -> None:
         """Find the engine again and send what it had in hand; once more alone, it is to blame."""
         sent = [out for out in self._out.values() if out.sent]
+        self._account.engine_died(len(sent))
         if self._careful and len(sent) == 1:
             raise EngineLost
         if self._engine:
             self._engine.close()
-        self._welcome = self._knock(ENGINE_PATIENCE_SECONDS, stop, lost=True)
+        self._welcome = self._knock(ENGINE_PATIENCE_SECONDS, stop)
         self._careful = True
-        self._moved = time.monotonic()
+        self._moved = self._answered = time.monotonic()
         for out in self._out.values():
             out.sent = False
 
@@ -208,7 +202,10 @@ class Relay:
                 continue
             if set(out.answers) == set(self._terms.options.tasks):
                 continue  # heard, and waiting for the vote
+            if not any(o.sent for o in self._out.values()):
+                self._answered = time.monotonic()
             out.sent = True
+            self._account.sent(index)
             engine.send(
                 wire.Listen(out.window, out.slot, self._terms.options.tasks, self._language)
             )
@@ -239,6 +236,7 @@ class Relay:
             max_seconds=terms.max_seconds,
             language=terms.options.language,
             vad=terms.options.vad,
+            about=terms.about,
         )
         try:
             self._child.channel.send(begin, [source_fd, self._ring.fd])
@@ -260,10 +258,14 @@ class Relay:
         match got[0]:
             case wire.Found(recording):
                 self._recording = recording
+                self._account.found(recording)
             case wire.Ready(window, slot):
                 self._ready(window, slot)
             case wire.Ended() as ended:
                 self._ended = ended
+                self._account.sound(ended)
+            case wire.Said(lines):
+                self._account.said(lines)
             case wire.Failed(code, detail):
                 raise self._as_told(code, detail)
 
@@ -277,8 +279,8 @@ class Relay:
         busy = {out.slot for out in self._out.values()}
         if window.index != len(self._windows) or slot in busy or not 0 <= slot < SLOTS:
             raise ChildKilled(name=self._terms.name, why="it named a window out of turn")
-        since = self._windows[-1].end if self._windows else -_START_SLACK_SECONDS
-        if not _is_sane(window, since, self._terms.max_seconds):
+        since = self._windows[-1].end if self._windows else -START_SLACK_SECONDS
+        if not is_sane(window, since, self._terms.max_seconds):
             raise ChildKilled(name=self._terms.name, why="it named a window that cannot be")
         self._windows.append(window)
         self._out[window.index] = _Out(window, slot)
@@ -291,7 +293,7 @@ class Relay:
             raise EngineLost from error  # it talks nonsense
         if got is None:
             return
-        self._moved = time.monotonic()
+        self._moved = self._answered = time.monotonic()
         match got[0]:
             case wire.Heard() as heard:
                 self._hear(heard)
@@ -306,6 +308,7 @@ class Relay:
         if set(out.answers) != set(self._terms.options.tasks):
             return
         out.sent = False
+        self._account.heard(heard.index)
         self._vote()
         if self._language is not None:
             self._settle()
@@ -363,7 +366,9 @@ class Relay:
         declared = self._recording.declared if self._recording else None
         return declared if declared and 0 < declared <= 2 * self._terms.max_seconds else None
 
-    def _in_time(self, now: float) -> None:
+    def _in_time(self, now: float, stop: Callable[[], None]) -> None:
+        if now - self._answered > STALL_SECONDS and any(out.sent for out in self._out.values()):
+            self._engine_died(stop)  # it says nothing: as good as dead, whatever the child says
         if now - self._moved > STALL_SECONDS:
             raise Stalled(name=self._terms.name, seconds=STALL_SECONDS)
         length = min(self._total() or 0.0, self._terms.max_seconds)
@@ -380,6 +385,7 @@ class Relay:
     def _outcome(self, welcome: wire.Welcome) -> Outcome:
         if self._recording is None or self._ended is None:
             raise ChildKilled(name=self._terms.name, why="it ended without a recording")
+        self._account.over(self._language or "en", self._probability, self._ended.seconds)
         return Outcome(
             recording=self._recording,
             ended=self._ended,

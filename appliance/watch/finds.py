@@ -8,6 +8,7 @@ Not here: finding (scan, hints), whether the share is well (standing), when (rou
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 from appliance import admit, beneath
 from appliance.admit import rules
 from appliance.admit.folder import FolderOptions
-from appliance.nouns import Options, Source, mtime_ns_of
+from appliance.nouns import Options, Source, display, mtime_ns_of
 from appliance.settings import Settings, Share
 from appliance.settle import Glance, News, Settling, look_at
 from appliance.store import exports, overdue, shares, sightings
@@ -28,11 +29,14 @@ from appliance.watch.known import Known, key_of, within
 from appliance.watch.mounts import Mount
 from appliance.watch.scan import LEAVE_ALONE, Entry
 
+log = logging.getLogger("appliance.watch")
 Ring = Callable[[int], None]
+_Row = tuple[Source, str, str | None, str]  # with its state, why, and correlation id
 _BATCH: Final = 1_000  # rows a transaction
 _RINGS: Final = 64  # a batch; whoever recovers lost bells rings for the rest in good time
 _MANY: Final = 20  # files that may vanish at once before we ask for a second look
 _LATELY_MS: Final = 3_600_000  # older jobs are asked after at the end of a full scan
+_LOGGED: Final = 20  # files of one batch that get a line of their own in the log
 _NEWS_SECONDS: Final = 0.5  # how often at most the waiting files are written down
 
 
@@ -165,14 +169,26 @@ class Finds:
 
     def _write_down(self, news: Iterable[News]) -> None:
         """Note what is new about files that have no job yet."""
-        rows: dict[bytes, tuple[Source, str, str | None, str]] = {}
+        rows: dict[bytes, _Row] = {}
         for source, why in self._ignored:
             rows[source.path] = (source, sightings.IGNORED, why, admit.new_correlation())
         self._ignored.clear()
         for item in news:
             rows[item.source.path] = (item.source, item.state, None, admit.new_correlation())
+        told = list(self._tellable(list(rows.values())))
         sightings.note_many(self._ledger, list(rows.values()))
+        for source, state, rule, correlation in told:
+            log.info(state, extra={**_facts(source, correlation), "why": rule})
+        if len(rows) > _LOGGED:
+            log.info("more files were seen", extra={"files": len(rows) - _LOGGED})
         self._beat()
+
+    def _tellable(self, rows: Sequence[_Row]) -> Iterator[_Row]:
+        """What the log says of files before they are written down: nothing twice, few of many."""
+        for source, state, why, correlation in rows[:_LOGGED]:
+            before = sightings.get(self._ledger, source.share, source.path)
+            if before is None or before.state != state:
+                yield source, state, why, before.correlation if before else correlation
 
     def _admit(self, ready: Sequence[Source]) -> None:
         born = []
@@ -186,10 +202,14 @@ class Finds:
                     continue
                 job = admit.admit(self._ledger, source, options)
                 if job is not None:
-                    born.append(job.id)
+                    born.append(job)
         self._write_down(())
-        for job_id in born[:_RINGS]:
-            self._ring(job_id)
+        for job in born:
+            facts = _facts(job.source, job.correlation)
+            log.info("settled", extra=facts)
+            log.info("admitted", extra={**facts, **job.about})
+        for job in born[:_RINGS]:
+            self._ring(job.id)
 
     def _wish(self, path: bytes) -> Options | None:
         """What a recording is asked for; None where a folder above it says that it is not ours."""
@@ -307,6 +327,12 @@ class Finds:
     def _is_other(self, path: bytes, key: int) -> bool:
         entry = self._entry(path)
         return entry is None or key_of(entry.path, entry.size, entry.mtime_ns) != key
+
+
+def _facts(source: Source, correlation: str) -> dict[str, object]:
+    """What the log says of a file."""
+    facts = {"recording": display(source.path), "size": source.size}
+    return {"share": source.share, "correlation": correlation, **facts}
 
 
 def _lies_in(path: bytes, folders: Sequence[bytes]) -> bool:

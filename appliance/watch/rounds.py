@@ -15,18 +15,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from appliance import admit, marker
+from appliance import admit, beneath, marker
 from appliance.admit import rules
 from appliance.admit.folder import NAME as FOLDER_FILE
 from appliance.errors import ApplianceError, ShareError, ShareOffline, ShareWrongMarker
 from appliance.settings import Settings, Share
-from appliance.store import gates, shares
+from appliance.store import gates, restores, shares
 from appliance.store.ledger import Ledger
 from appliance.watch import litter, standing
 from appliance.watch.adoption import adopt
 from appliance.watch.finds import Finds, Ring
 from appliance.watch.hints import Hints, What
-from appliance.watch.probe import writable
+from appliance.watch.probe import Patience, writable
 from appliance.watch.scan import LEAVE_ALONE, Piece, Scanner
 from appliance.watch.standing import Standing
 
@@ -37,7 +37,6 @@ CHANGES_SECONDS: Final = 30.0  # local: folders whose mtime moved
 DEGRADED_SECONDS: Final = 10.0  # the same, when events cannot be had for every folder
 FULL_SECONDS: Final = 900.0  # local: everything
 NETWORK_SECONDS: Final = 10.0  # network: everything, or 20 times as long as it takes
-PROBE_SECONDS: Final = 60.0  # how often a share that refused to be written is tried
 _SLICE_SECONDS: Final = 0.2
 _BREATH_SECONDS: Final = 1.0
 _SUBTREES: Final = 1_000
@@ -82,9 +81,8 @@ class Rounds:
         self._scanner = Scanner(share.root)
         self._scan: _Scan | None = None
         self._subtrees: list[bytes] = []
-        self._check_due = self._changes_due = self._full_due = self._probe_due = (
-            self._listen_due
-        ) = 0.0
+        self._check_due = self._changes_due = self._full_due = self._listen_due = 0.0
+        self._patience = Patience()  # with a gate that others closed
         self._took = 0.0  # seconds of the last full scan
         self._suspect: str | None = None
 
@@ -195,17 +193,14 @@ class Rounds:
         gate = gates.named(self._ledger, f"share:{name}")
         if found.error is not None and (gate is None or gate.error.code != found.error.code):
             gates.close(self._ledger, found.error)
-        elif found.error is None and gate is not None and self._is_over(gate.error, now):
+        elif found.error is None and gate is not None and self._may_open(gate.error, now):
             gates.open_again(self._ledger, gate.name)
 
-    def _is_over(self, error: ApplianceError, now: float) -> bool:
+    def _may_open(self, error: ApplianceError, now: float) -> bool:
         """Whether what closed the gate of a share that is online is over. Others close it too."""
-        if isinstance(error, ShareOffline | ShareWrongMarker):
-            return True
-        if now < self._probe_due:
+        if not self._patience.is_due(now):
             return False
-        self._probe_due = now + PROBE_SECONDS
-        return writable(self._share.root)
+        return isinstance(error, ShareOffline | ShareWrongMarker) or writable(self._share.root)
 
     # --- events ---------------------------------------------------------------------------------
 
@@ -352,7 +347,8 @@ class Rounds:
         row = finds.row
         finds.settle(now)  # writes down what was found and is not wanted
         if row.adopted_ms is None and row.scanned_ms is None:
-            wish = admit.existing_files(self._share.existing, recordings)
+            forgotten = restores.newest(self._ledger) is not None and self._is_marked()
+            wish = admit.existing_files(self._share.existing, recordings, forgotten=forgotten)
             if wish != "ask":
                 self._adopt(finds, wish, now)
                 return
@@ -364,6 +360,11 @@ class Rounds:
         old = row.old_files if row.scanned_ms is not None else recordings
         shares.scanned(self._ledger, self._share.name, old_files=old)
         finds.row = shares.get(self._ledger, self._share.name)
+
+    def _is_marked(self) -> bool:
+        """Whether the share was let in before: it has a marker, or needs none to be ours."""
+        with beneath.root(self._share.root) as root_fd:
+            return not self._share.require_marker or marker.read(root_fd) is not None
 
     def _adopt(self, finds: Finds, existing: str, now: float) -> None:
         try:

@@ -16,16 +16,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from appliance import daemon
+from appliance import daemon, journal
 from appliance.bell import Bell
+from appliance.errors import LedgerDamaged, NodeIO
 from appliance.settings import Settings
 from appliance.store.ledger import Ledger
 from appliance.watch.finds import Ring
 from appliance.watch.rounds import Rounds
+from appliance.watch.supervisor import DAMAGED
 
+log = logging.getLogger(__name__)
 _BEAT_SECONDS: Final = 1.0
 
 
@@ -85,11 +88,28 @@ def main(arguments: list[str]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    journal.to_stderr("watch")
     settings = Settings.model_validate_json(sys.stdin.buffer.read())
     beat = Pulse(pulse_fd).beat
-    with contextlib.closing(Bell(settings.state_dir)) as bell:
-        watch_share(settings, name, stopping=stopping, wake=wake, beat=beat, ring=bell.ring)
+    with journal.about(share=name), _bell(settings.state_dir) as ring:
+        try:
+            watch_share(settings, name, stopping=stopping, wake=wake, beat=beat, ring=ring)
+        except LedgerDamaged as error:
+            log.warning("%s", error)
+            sys.exit(DAMAGED)
+
+
+@contextlib.contextmanager
+def _bell(state_dir: str) -> Iterator[Ring]:
+    """Lend the bell; where its queue is damaged, none, until the worker has put that aside."""
+    try:
+        bell = Bell(state_dir)
+    except NodeIO as error:
+        log.warning("%s", error)
+        yield no_bell
+        return
+    with contextlib.closing(bell):
+        yield bell.ring
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 This process never touches a share, so no file server can stop it. A child that falls
 silent for 30 s is in a call that its server does not answer: it is killed and started
-again, a little later each time, and its share is offline meanwhile.
+again, and its share is offline meanwhile. One that the kernel cannot let go of has no
+successor at the same mount, and one as soon as something else is mounted there.
 
 Not here: what a child does (share, rounds).
 """
@@ -22,8 +23,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from appliance import daemon
-from appliance.errors import AlreadyRunning, NodeError, ShareOffline
+from appliance import daemon, links
+from appliance.errors import AlreadyRunning, LedgerDamaged, NodeError, ShareOffline
 from appliance.settings import Settings, Share
 from appliance.store import gates, schema, shares
 from appliance.store.ledger import Ledger
@@ -31,10 +32,15 @@ from appliance.store.ledger import Ledger
 log = logging.getLogger(__name__)
 
 DEADLINE_SECONDS: Final = 30.0  # of silence
+ONSET_SECONDS: Final = 120.0  # before its first sign: it is starting, not at the share yet
 BACK_OFF_SECONDS: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
+HUNG_SECONDS: Final = 5.0  # the longest pause where the server hung: asking it costs it nothing
+DAMAGED: Final = 74  # how a child ends that cannot read the ledger; EX_IOERR
 WELL_SECONDS: Final = 300.0  # after so long a life the next death counts as the first
 STOP_SECONDS: Final = 5.0
+KILL_SECONDS: Final = 2.0
 _TURN_SECONDS: Final = 0.5
+_SILENT: Final = "the file server does not answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,9 @@ class Child:
         self._pulse = -1
         self._heard = self._began = self._start_due = 0.0
         self._deaths = 0
-        self._hung = False
+        self._spoke = self._hung = False
+        self._mount = 0
+        self._left: list[subprocess.Popen[bytes]] = []  # killed, and held by the kernel
 
     @property
     def pid(self) -> int | None:
@@ -71,12 +79,25 @@ class Child:
             return None
         self._hear(now)
         code = self._process.poll()
+        if code == DAMAGED:
+            raise LedgerDamaged(where=self._settings.state_dir, why="a child of the watch says so")
         if code is not None:
             return self._bury(now, f"its watch ended with {code}")
-        if now - self._heard > self._deadline and not self._hung:
-            self._hung = True  # until the kernel lets go of it, no second one is started
+        if self._hung:
+            self._leave_behind(now)
+        elif now - self._heard > (self._deadline if self._spoke else ONSET_SECONDS):
+            self._hung = True
             self._process.kill()
+            log.warning("share %s: %s", self.share.name, _SILENT)
+            return Death(_SILENT, hung=True)
         return None
+
+    def _leave_behind(self, now: float) -> None:
+        """Go on without a child that does not die, where its mount has made way for another."""
+        self._left = [process for process in self._left if process.poll() is None]
+        if self._process is not None and links.mount_id(self.share.root) != self._mount:
+            self._left.append(self._process)
+            self._bury(now, _SILENT)
 
     def _start(self, now: float) -> None:
         pulse, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -88,22 +109,26 @@ class Child:
                 pass_fds=[theirs],
             )
         os.close(theirs)
-        self._pulse, self._heard, self._began, self._hung = pulse, now, now, False
+        self._mount = links.mount_id(self.share.root)
+        self._pulse, self._heard, self._began = pulse, now, now
+        self._spoke = self._hung = False
 
     def _hear(self, now: float) -> None:
         with contextlib.suppress(BlockingIOError):
             if os.read(self._pulse, 4096):
-                self._heard = now
+                self._heard, self._spoke = now, True
 
-    def _bury(self, now: float, why: str) -> Death:
-        hung = self._hung
+    def _bury(self, now: float, why: str) -> Death | None:
+        hung = self._hung  # then its death was told when it fell silent
         self._close()
         self._deaths = 1 if now - self._began > WELL_SECONDS else self._deaths + 1
         pause = BACK_OFF_SECONDS[min(self._deaths, len(BACK_OFF_SECONDS)) - 1]
-        self._start_due = now + pause
-        why = "the file server does not answer" if hung else why
-        log.warning("share %s: %s; trying again in %g s", self.share.name, why, pause)
-        return Death(why, hung=hung)
+        self._start_due = now + (min(pause, HUNG_SECONDS) if hung else pause)
+        if hung:
+            return None
+        told = {"share": self.share.name, "seconds": pause}
+        log.warning("share %s: %s; trying again", self.share.name, why, extra=told)
+        return Death(why, hung=False)
 
     def _close(self) -> None:
         self._process = None
@@ -116,13 +141,15 @@ class Child:
 
     def end(self, patience: float) -> None:
         """Wait until it has ended; kill it when that takes longer than `patience` seconds."""
+        self._left = [process for process in self._left if process.poll() is None]
         if self._process is None:
             return
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(patience)
-        except subprocess.TimeoutExpired:
+        if self._process.poll() is None:
             self._process.kill()
-            self._process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel may hold it
+                self._process.wait(KILL_SECONDS)
         self._close()
 
 
@@ -136,7 +163,8 @@ def watch(
     """Watch every share of the settings until `stop`, or without it until TERM or INT.
 
     `alive` is called twice a second (systemd's watchdog). Call it from a thread that
-    lives as long as the process: the children die with it. Raises AlreadyRunning.
+    lives as long as the process: the children die with it. Raises AlreadyRunning, and
+    LedgerDamaged where only a start can mend the ledger.
     """
     stop = stop or _stop_on_signal()
     schema.prepare(settings.state_dir)
@@ -145,6 +173,7 @@ def watch(
         try:
             while not stop.wait(_TURN_SECONDS):
                 alive()
+                ledger.is_there()
                 _turn(ledger, children)
         finally:
             _end(children)
@@ -157,14 +186,17 @@ def _turn(ledger: Ledger, children: Sequence[Child]) -> None:
             continue
         try:
             _write_down(ledger, child.share.name, death)
+        except LedgerDamaged:
+            raise
         except NodeError as trouble:  # a full disk must not end the watch of the other shares
-            log.warning("share %s: %s", child.share.name, trouble)
+            told = {"share": child.share.name, "code": trouble.code}
+            log.warning("share %s: %s", child.share.name, trouble, extra=told)
 
 
 def _write_down(ledger: Ledger, name: str, death: Death) -> None:
     shares.seen(ledger, name, state="offline" if death.hung else "unknown", why=death.why)
     if death.hung:
-        gates.close(ledger, ShareOffline(share=name))
+        ledger.insist(lambda: gates.close(ledger, ShareOffline(share=name)))
 
 
 def _end(children: Sequence[Child]) -> None:

@@ -18,15 +18,16 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-from appliance import report, stage, weights
+from appliance import logbook, report, stage, weights
 from appliance.box import Box
 from appliance.errors import Cancelled, Interrupted, ShareOffline, SourceMissing
 from appliance.nouns import Notice, Provenance, Staged, Transcript, display
 from appliance.settings import Share
 from appliance.states import Stage, State
-from appliance.store import jobs, transcripts
+from appliance.store import exports, jobs, restores, transcripts
 from appliance.store.jobs import Job
 from appliance.transcribe import Request, transcribe
+from appliance.values import to_plain
 
 _GRACE_SECONDS = 10.0  # a job may go on for this long when the worker is told to stop
 
@@ -37,23 +38,47 @@ def transcription(job: Job, box: Box) -> None:
     if share is None:
         raise ShareOffline(share=job.source.share)
     try:
+        job = _remembered(job, share, box)
         recorded, rss_peak = _recorded(job, share, box)
         box.owner.progress(job.id, stage=Stage.DELIVER)
         job = jobs.enter(box.ledger, job, Stage.DELIVER, duration=recorded[0].duration)
-        box.porters.carry("deliver", job, share, stop=_going_down(job, box))
+        logbook.enter(Stage.DELIVER)
+        if not transcripts.was_regained(box.ledger, job):  # else they lie there since then
+            box.porters.carry("deliver", job, share, stop=_going_down(job, box))
+        _note_exports(job, box)
         report.report(job, note=lambda: _take_note_back(job, share, box))
         jobs.finish(box.ledger, job, _warnings(recorded), rss_peak=rss_peak)
     finally:
         stage.free(box.settings.state("spool"), job.id)
 
 
+def _remembered(job: Job, share: Share, box: Box) -> Job:
+    """After a restored ledger: what was done before it was lost is found beside the recording."""
+    if restores.may_have_forgotten(box.ledger, job) is None:
+        return job
+    box.porters.carry("regain", job, share, stop=_stopper(job, box))
+    jobs.cancel_asked(box.ledger, job)  # raises Fenced when somebody newer has it
+    return jobs.must(box.ledger, job.id)
+
+
+def _note_exports(job: Job, box: Box) -> None:
+    there = [one for one in exports.of_job(box.ledger, job.id) if one.state == "published"]
+    for one in there:
+        logbook.note("export", name=display(one.path), format=one.format, bytes=one.bytes)
+    logbook.note("exported", files=len(there), bytes=sum(one.bytes for one in there))
+
+
 def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...], int | None]:
     """The job's transcripts as they stand in the ledger; what is missing is made and recorded."""
     there = transcripts.of_job(box.ledger, job)
     if there is not None:
+        logbook.note("recorded-before")
         return there, None
+    logbook.enter(Stage.STAGE)
     box.owner.progress(job.id, stage=Stage.STAGE)
     staged = box.porters.stage(job, share, stop=_stopper(job, box))
+    logbook.note("staged", bytes=staged.size, sha256=staged.sha256)
+    logbook.enter(Stage.TRANSCRIBE)
     job = jobs.enter(box.ledger, job, Stage.TRANSCRIBE, sha256=staged.sha256)
     model = weights.find(job.options.model, box.settings.model_dir)
     asked = transcripts.asked(job.options, model.sha256)
@@ -61,6 +86,9 @@ def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...],
     made = _found_again(job, staged, asked, box)
     if made is None:
         made, rss_peak = _made(job, share, staged, box)
+    else:
+        logbook.note("same-as-before")
+    logbook.enter(Stage.RECORD)
     job = jobs.enter(box.ledger, job, Stage.RECORD)
     for transcript in made:
         transcripts.record(box.ledger, job, transcript, asked_sha256=asked)
@@ -72,7 +100,7 @@ def _found_again(job: Job, staged: Staged, asked: str, box: Box) -> tuple[Transc
     found = []
     for task in job.options.tasks:
         same = transcripts.same(
-            box.ledger, source_sha256=staged.sha256, asked_sha256=asked, task=task
+            box.ledger, job, source_sha256=staged.sha256, asked_sha256=asked, task=task
         )
         if same is None:
             return None
@@ -84,6 +112,7 @@ def _ours(provenance: Provenance, job: Job) -> Provenance:
     """The provenance of a reused transcript names this recording, not its twin."""
     return dataclasses.replace(
         provenance,
+        options=to_plain(job.options),
         source_name=display(job.source.name),
         source_mtime_ns=job.source.mtime_ns,
         correlation=job.correlation,

@@ -10,6 +10,7 @@ every window was heard once and in its place.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -113,6 +114,29 @@ class Mute(Engine):
         time.sleep(0.01)
 
 
+class Leaves(Engine):
+    """Goes with a window in hand, and is not seen again."""
+
+    def serve(self) -> None:
+        if not os.path.exists(self.mark):
+            super().serve()
+        time.sleep(60)
+
+    def answer(self, channel: wire.Channel, listen: wire.Listen) -> None:
+        del channel, listen
+        with open(self.mark, "w", encoding="ascii"):
+            os.unlink(self.path)
+            os._exit(1)
+
+
+class Stops(Engine):
+    """Is stopped in the middle, as by a debugger or a driver that hangs."""
+
+    def answer(self, channel: wire.Channel, listen: wire.Listen) -> None:
+        del channel, listen
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
 class Babbles(Engine):
     """Sends what is no frame."""
 
@@ -163,6 +187,8 @@ MODES: dict[str, Callable[[str], Engine]] = {
     "dies-once": DiesOnce,
     "poisoned": Poisoned,
     "mute": Mute,
+    "leaves": Leaves,
+    "stops": Stops,
     "babbles": Babbles,
     "repeats": Repeats,
     "wavers": Wavers,

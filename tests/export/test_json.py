@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -10,8 +11,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from appliance.export import EXPORTERS
 from appliance.export.cues import RULES
-from appliance.export.json import render
+from appliance.export.json import END_BYTES, read, render
 from appliance.nouns import Segment, Transcript
 from tests.export import speech
 
@@ -90,5 +92,64 @@ def test_a_warning_has_its_code_its_sentence_and_a_next_step() -> None:
             "code": "warning.no-speech",
             "message": "No speech was found in this recording.",
             "hint": "If somebody does speak in it, drop a louder copy.",
+            "detail": {},
         }
     ]
+
+
+# --- the way back -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_export_reads_back_as_the_transcript_it_was_made_of(seed: int) -> None:
+    once = read(render(speech.generated(seed), STANDARD))
+    assert read(render(once, STANDARD)) == once
+    for name, exporter in EXPORTERS.items():
+        assert exporter(once, STANDARD) == exporter(speech.generated(seed), STANDARD), name
+
+
+def test_every_byte_that_is_changed_is_noticed() -> None:
+    content = render(speech.spoken("Hello there"), STANDARD)
+    assert read(content).segments[0].text == " Hello there"
+    for at in range(len(content)):
+        changed = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+        with pytest.raises(ValueError):  # noqa: PT011 - which one does not matter
+            read(changed)
+
+
+def forged(body: bytes) -> bytes:
+    """A document with a checksum that fits."""
+    return body + b',"sha256":"%s"}\n' % hashlib.sha256(body).hexdigest().encode()
+
+
+GOOD = render(speech.spoken("Hello there"), STANDARD)[:-END_BYTES]
+
+
+def test_a_forged_document_reads_like_ours() -> None:
+    assert read(forged(GOOD)) == read(render(speech.spoken("Hello there"), STANDARD))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"schema":"transcript/1"',
+        b'{"a":' + b"[" * 100_000,
+        b'{"a":[' + b"[]," * 1_000_001,
+        b'{"a":"\xff"',
+        GOOD.replace(b"transcript/1", b"transcript/2"),
+        GOOD.replace(b'"seek":100', b'"seek":NaN'),
+        GOOD.replace(b'"seek":100', b'"seek":' + b"9" * 5000),
+        GOOD.replace(b'"seek":100', b'"seek":true'),
+        GOOD.replace(b'"seek":100', b'"seek":0,"more":1'),
+        GOOD.replace(b'"segments":[', b'"segments":[7,'),
+        GOOD.replace(b'"tokens":[50364', b'"tokens":["x"'),
+        GOOD.replace(b'"source_size":', b'"source_size":1e400,"x":'),
+    ],
+    ids=range(14),
+)
+def test_a_hostile_document_is_a_value_error_whatever_its_checksum_says(body: bytes) -> None:
+    assert body != GOOD
+    with pytest.raises(ValueError):  # noqa: PT011 - which one does not matter
+        read(forged(body))

@@ -30,7 +30,7 @@ class Running:
     def __init__(self, folder: str, *, more_settings: str = "") -> None:
         self.root = os.path.join(folder, "inbox")
         self.file = os.path.join(folder, "appliance.toml")
-        os.makedirs(self.root)
+        os.makedirs(self.root, exist_ok=True)
         with open(self.file, "w", encoding="utf-8") as stream:
             stream.write(
                 f"[node]\nstate_dir = '{folder}/state'\n[[share]]\nname = 'inbox'\n"

@@ -22,7 +22,7 @@ BAD = {
         b"#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:10,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n",
         "source.playlist-refused",
     ),
-    "zeros.mp4": (bytes(50_000), "source.unreadable"),
+    "zeros.mp4": (bytes(50_000), "source.truncated-upload"),
 }
 
 

@@ -33,6 +33,32 @@ KINDS = {
     "aac": ("adts", "aac", 44_100, "mono"),
     "aiff": ("aiff", "pcm_s16be", 44_100, "mono"),
 }
+# What people drop now and then.
+RARE = {
+    "amr": ("amr", "libopencore_amrnb", 8_000, "mono"),
+    "mp2": ("mp2", "mp2", 44_100, "mono"),
+    "ac3": ("ac3", "ac3", 48_000, "stereo"),
+    "eac3": ("eac3", "eac3", 48_000, "stereo"),
+    "caf": ("caf", "pcm_s16le", 44_100, "mono"),
+    "au": ("au", "pcm_s16be", 44_100, "mono"),
+    "w64": ("w64", "pcm_s16le", 44_100, "stereo"),
+    "avi": ("avi", "libmp3lame", 44_100, "mono"),
+    "mov": ("mov", "aac", 44_100, "mono"),
+    "3gp": ("3gp", "aac", 44_100, "mono"),
+    "flv": ("flv", "libmp3lame", 44_100, "mono"),
+    "mka": ("matroska", "flac", 44_100, "mono"),
+    "oga": ("oga", "flac", 44_100, "mono"),
+    "wv": ("wv", "wavpack", 44_100, "mono"),
+    "tta": ("tta", "tta", 44_100, "mono"),
+    "voc": ("voc", "pcm_u8", 16_000, "mono"),
+    "vob": ("vob", "ac3", 48_000, "mono"),
+    "mpg": ("mpeg", "mp2", 48_000, "mono"),
+    "rm": ("rm", "ac3", 44_100, "mono"),
+    "nut": ("nut", "libmp3lame", 44_100, "mono"),
+    "sox": ("sox", "pcm_s32le", 44_100, "mono"),
+    "wtv": ("wtv", "mp2", 44_100, "mono"),
+    "loas": ("latm", "aac", 44_100, "mono"),
+}
 FILMS = {"mkv": "mpeg4", "mp4": "mpeg4", "ts": "mpeg4", "webm": "libvpx"}
 Spec = tuple[str, str, int, str]
 
@@ -46,16 +72,17 @@ def record(
     languages: Sequence[str] = ("",),
     default: int | None = None,
     pause: tuple[float, float] = (0.0, 0.0),
+    options: dict[str, str] | None = None,
 ) -> Path:
     """Write `sound` as a recorder would, with pictures where the ending promises a film.
 
     Of several languages only the first holds the sound, the others are silent. `late` is
     how many seconds after the pictures the sound begins. At the first second of `pause` the
-    recorder stands still for the second number of seconds.
+    recorder stands still for the second number of seconds. `options` are the container's.
     """
     kind = path.suffix[1:]
-    container, codec, rate, layout = spec or KINDS[kind]
-    with av.open(str(path), "w", format=container) as out:
+    container, codec, rate, layout = spec or KINDS.get(kind) or RARE[kind]
+    with av.open(str(path), "w", format=container, options=options or {}) as out:
         film = _film(out, FILMS[kind]) if kind in FILMS else None
         tracks = [_track(out, codec, rate, layout) for _ in languages]
         for number, (track, language) in enumerate(zip(tracks, languages, strict=True)):
@@ -173,6 +200,13 @@ def cut_short(path: Path, share: float) -> Path:
     """Keep the first `share` of a file, like an upload that broke off."""
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
+    return path
+
+
+def zero_tail(path: Path, share: float) -> Path:
+    """Keep the first `share` and the size, like an upload whose size was set first."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)].ljust(len(whole), b"\0"))
     return path
 
 

@@ -31,6 +31,7 @@ class Heard:
     verdict: Verdict | None = None
     peak_mb: int = 0
     log: str = ""
+    said: list[str] = field(default_factory=list, repr=False)
     first_window_after: float = 0.0  # decoded seconds that had been reported by then
 
     @property
@@ -94,6 +95,8 @@ def _listen(ours: wire.Channel, child: Child, ring: wire.Ring, heard: Heard, mel
                         ours.send(wire.Free(slot))
                 case wire.Ended() as ended:
                     heard.ended = ended
+                case wire.Said(lines):
+                    heard.said.extend(lines)
                 case wire.Failed() as failed:
                     heard.failed = failed
     except wire.Hung:

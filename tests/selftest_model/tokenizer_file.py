@@ -17,6 +17,7 @@ from typing import Final
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 _TIMES: Final = 1501
+_LANGUAGES: Final = 99  # before Cantonese came, which the models up to large-v2 do not know
 
 
 def pairs(path: str) -> dict[bytes, int]:
@@ -59,11 +60,10 @@ def merged_from(token: bytes, ranks: dict[bytes, int]) -> list[bytes]:
     return parts
 
 
-def build(whisper: str, *, languages: int = 99, english: bool = False) -> Tokenizer:
-    """Make the tokenizer of a Whisper that knows so many languages, or English only."""
-    name = "gpt2" if english else "multilingual"
-    ranks = pairs(os.path.join(whisper, "assets", f"{name}.tiktoken"))
-    names = language_names(os.path.join(whisper, "tokenizer.py"))[:languages]
+def build(whisper: str) -> Tokenizer:
+    """Make the tokenizer of a multilingual Whisper."""
+    ranks = pairs(os.path.join(whisper, "assets", "multilingual.tiktoken"))
+    names = language_names(os.path.join(whisper, "tokenizer.py"))[:_LANGUAGES]
     spelt = spelling()
 
     def show(token: bytes) -> str:

@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 import pytest
 from flask.testing import FlaskClient
 
-from appliance.errors import CATALOGUE, WARNINGS, DiskFull, ShareOffline
+from appliance import logbook
+from appliance.errors import CATALOGUE, WARNINGS, DiskFull, NoAudioTrack, ShareOffline
 from appliance.states import State
 from appliance.store import shares
 from tests.web.box import HOSTILE, Box, close_gate
@@ -214,3 +215,26 @@ def test_no_answer_names_another_machine(box: Box, client: FlaskClient) -> None:
     for address in (*fixed, "/static/live.js", "/static/times.js", f"/jobs/{every[State.DONE].id}"):
         with client.get(address) as answer:
             assert not ADDRESS.findall(answer.get_data(as_text=True).replace("// ", "")), address
+
+
+def test_a_job_shows_its_stages_and_its_log_and_a_hostile_line_harms_nobody(
+    box: Box, client: FlaskClient
+) -> None:
+    job = box.stop(HOSTILE[1], NoAudioTrack(), State.FAILED)
+    assert client.get(f"/jobs/{job.id}/log/1").status_code == 404
+    with logbook.kept(box.settings.state("logs"), job.id, 1) as book:
+        book.add("said", line="<script>alert(1)</script>\x1b\n\u202e")
+        book.enter("stage")
+        book.enter("<i>")
+        book.end(state="failed", code="source.no-audio-track")
+    page = client.get(f"/jobs/{job.id}").text
+    assert "copying it from the share" in page
+    assert "&lt;i&gt;" in page
+    assert f'href="/jobs/{job.id}/log/1"' in page
+    log = client.get(f"/jobs/{job.id}/log/1").text
+    assert "&lt;script&gt;alert(1)" in log
+    assert "<script>alert" not in log
+    assert "source.no-audio-track" in log
+    (told,) = client.get(f"/api/v1/jobs/{job.id}").json["attempts"]  # type: ignore[index]
+    lines = client.get(told["log_url"]).json["lines"]  # type: ignore[index]
+    assert [line["event"] for line in lines] == [*("said", "begin", "end", "begin", "end", "ended")]

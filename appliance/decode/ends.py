@@ -1,0 +1,167 @@
+"""Does a file end where its recorder would have ended it? Told by its last bytes.
+
+An upload that broke off leaves a file cut short, or one of full size whose rest is zeros
+(Explorer sets the size first). Formats that write their length down say what is missing
+(promises); the others are looked at here.
+
+Not here: how many seconds are missing (promises, sound).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Final, Protocol
+
+_BLOCK: Final = 1 << 20
+_LOOKED_AT: Final = 1 << 30  # bytes: more zeros than this are not counted
+_TAIL: Final = 128 << 10  # bytes: two pages of Ogg
+_BLANK: Final = 64 << 10  # bytes of zeros at the end that no recorder leaves
+_BLANK_LEAST: Final = 2_048
+_OGG_LAST_PAGE: Final = 0x04
+_MOST_BOXES: Final = 100_000
+_BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp"})
+
+_KBPS: Final = {  # by layer; 4 and 5 are layer 1, and the others, at half the rates
+    1: (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    2: (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    4: (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    5: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_AC3_KBPS: Final = (
+    *(32, 40, 48, 56, 64, 80, 96, 112, 128, 160),
+    *(192, 224, 256, 320, 384, 448, 512, 576, 640),
+)
+
+
+class Readable(Protocol):
+    """A file to look into at any place (media.Bytes)."""
+
+    @property
+    def size(self) -> int:
+        """Bytes it has."""
+
+    def look(self, offset: int, count: int) -> bytes:
+        """At most `count` bytes from `offset` on."""
+
+
+def zeros(data: Readable) -> int:
+    """Count the zero bytes at the end, as far as somebody looks."""
+    end = data.size
+    while end > 0 and data.size - end < _LOOKED_AT:
+        block = data.look(max(0, end - _BLOCK), min(_BLOCK, end))
+        kept = len(block.rstrip(b"\0"))
+        if kept:
+            return data.size - end + len(block) - kept
+        end -= len(block) or end
+    return data.size - end
+
+
+def is_blank(count: int, size: int) -> bool:
+    """Tell whether `count` zeros at the end of `size` bytes are more than a recorder leaves."""
+    return count >= max(_BLANK_LEAST, min(_BLANK, size // 50))
+
+
+def is_half(data: Readable) -> bool:
+    """Tell whether a file that does not open is the beginning of one that might."""
+    return _boxes(data) or is_blank(zeros(data), data.size)
+
+
+def breaks_off(names: frozenset[str], data: Readable) -> bool:
+    """Tell whether a container of one of `names` lacks its end. False where none can be told."""
+    return any(tell(data) for name, tell in _ENDS.items() if name in names)
+
+
+def frame_bytes(codec: str, head: bytes) -> int | None:
+    """How long a frame of sound that begins with `head` must be; None for no such frame."""
+    if len(head) < 6:
+        return None
+    if codec.startswith(("mp1", "mp2", "mp3")):
+        return _mpeg_frame(int.from_bytes(head[:4], "big"))
+    if head[:2] != b"\x0b\x77":
+        return None
+    if codec == "eac3":
+        return 2 * (int.from_bytes(head[2:4], "big") & 0x7FF) + 2
+    return _ac3_frame(head[4]) if codec == "ac3" else None
+
+
+def _mpeg_frame(header: int) -> int | None:
+    """ISO/IEC 11172-3, 2.4.2.3, and its extension to lower rates in 13818-3."""
+    version, layer = header >> 19 & 3, 4 - (header >> 17 & 3)
+    kbps_at, rate_at = header >> 12 & 15, header >> 10 & 3
+    if header >> 21 != 0x7FF or version == 1 or layer == 4 or kbps_at in (0, 15) or rate_at == 3:
+        return None
+    rate = (44_100, 48_000, 32_000)[rate_at] >> {3: 0, 2: 1, 0: 2}[version]
+    kbps = _KBPS[layer if version == 3 else 4 if layer == 1 else 5][kbps_at - 1]
+    padding = header >> 9 & 1
+    if layer == 1:
+        return (12_000 * kbps // rate + padding) * 4
+    return (72_000 if layer == 3 and version != 3 else 144_000) * kbps // rate + padding
+
+
+def _ac3_frame(code: int) -> int | None:
+    """ETSI TS 102 366, table 4.13."""
+    rate_at, size_at = code >> 6, code & 63
+    if rate_at == 3 or size_at // 2 >= len(_AC3_KBPS):
+        return None
+    kbps = _AC3_KBPS[size_at // 2]
+    return 2 * (2 * kbps, 320 * kbps // 147 + size_at % 2, 3 * kbps)[rate_at]
+
+
+def _ogg(data: Readable) -> bool:
+    """The last page must say that it is the last, and be whole (RFC 3533, section 6)."""
+    tail = data.look(max(0, data.size - _TAIL), _TAIL)
+    page = tail[tail.rfind(b"OggS") :]
+    if len(page) < 27 or not page.startswith(b"OggS"):
+        return True
+    flags, segments = page[5], page[26]
+    whole = 27 + segments + sum(page[27 : 27 + segments])
+    return not flags & _OGG_LAST_PAGE or len(page) < whole
+
+
+def _program_stream(data: Readable) -> bool:
+    """The last packet of an MPEG program stream must be there as far as its length says."""
+    tail = data.look(max(0, data.size - _TAIL), _TAIL)
+    at = tail.rfind(b"\0\0\1")
+    while at >= 0 and at + 6 <= len(tail):
+        if tail[at + 3] >= 0xBC:
+            length = int.from_bytes(tail[at + 4 : at + 6], "big")
+            return at + 6 + length > len(tail)
+        if tail[at + 3] == 0xB9:
+            return False
+        at = tail.rfind(b"\0\0\1", 0, at)
+    return at >= 0
+
+
+def _transport_stream(data: Readable) -> bool:
+    """Its packets have 188 bytes, or 192 where each has a time before it; all are whole."""
+    head = data.look(0, 2 * 192)
+    for size, sync in ((188, 0), (192, 4)):
+        if head[sync : sync + 1] == head[sync + size : sync + size + 1] == b"\x47":
+            return data.size % size != 0
+    return False
+
+
+def _boxes(data: Readable) -> bool:
+    """The last box of an MP4 must not go on behind the end, and one of them is the index."""
+    at, kinds = 0, list[bytes]()
+    while at + 8 <= data.size and len(kinds) < _MOST_BOXES:
+        size, kind = struct.unpack(">I4s", data.look(at, 8))
+        if not kinds and kind not in _BOXES:
+            return False
+        kinds.append(kind)
+        if size == 1:
+            size = int.from_bytes(data.look(at + 8, 8), "big")
+        if size < 8:
+            break  # zero: up to the end of the file; less is nonsense
+        at += size
+    return bool(kinds) and (at > data.size or b"moov" not in kinds)
+
+
+_ENDS: Final[dict[str, Callable[[Readable], bool]]] = {
+    "ogg": _ogg,
+    "mpeg": _program_stream,
+    "mpegts": _transport_stream,
+    "mov": _boxes,
+}

@@ -1,0 +1,46 @@
+"""A child that reads hostile files: how it is started, held in, watched and ended.
+
+Two sides. The parent calls `spawn` and gets a Child to wait for or to kill. The child's
+first act is `confine(given())`, before it imports anything heavy; once it has imported all
+it needs, `seal` takes the file system and most of the kernel away from it. From then on it
+holds the descriptors it was handed and nothing else. The platform may refuse any of this:
+then Confinement says so, and the child runs on with what was achieved.
+
+    child      the parent's side: spawn, wait, kill, how it ended
+    walls      the child's side: confine, seal, the clock
+    landlock   the wall around the file system
+    seccomp    the wall around the kernel: what a sealed child may call
+    probe      what of it this platform allows, asked once by a child that does nothing else
+
+Not here: which limits a job gets (settings), what its death costs it (tasks).
+"""
+
+from appliance.limits.child import Child, Verdict, spawn
+from appliance.limits.probe import probe
+from appliance.limits.walls import (
+    MB,
+    OUT_OF_MEMORY,
+    WALLS,
+    Confinement,
+    Limits,
+    confine,
+    given,
+    seal,
+    start_clock,
+)
+
+__all__ = [
+    "MB",
+    "OUT_OF_MEMORY",
+    "WALLS",
+    "Child",
+    "Confinement",
+    "Limits",
+    "Verdict",
+    "confine",
+    "given",
+    "probe",
+    "seal",
+    "spawn",
+    "start_clock",
+]

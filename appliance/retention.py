@@ -1,0 +1,297 @@
+"""Remove what the box keeps of its own and nobody needs. Never a recording, never an export.
+
+In: the ledger, the settings, the time. Out: what went, or would go. A rule names what is
+left over and how it is removed; rules that touch nothing but the box come first, a share
+comes last, because its file server may hang. On a share only a hidden name of ours goes,
+and only where the ledger knows the job, the job lies in that folder, and has ended; and
+only while the share is online and carries its marker.
+
+Not here: rows (store), what makes a share the one we mean (marker).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from appliance import daemon, deliver, marker, stage
+from appliance.errors import AlreadyRunning, ApplianceError
+from appliance.nouns import display
+from appliance.settings import Settings, Share
+from appliance.states import ENDED
+from appliance.store import events, gates, housekeeping, jobs, overdue, shares, sightings
+from appliance.store.ledger import Ledger
+
+log = logging.getLogger("appliance.retention")
+_DAY: Final = 86_400.0
+_HALF_MODEL: Final = re.compile(r"\..+@[0-9a-z]+\.part")  # as weights.pull names them
+_HALF_BACKUP: Final = re.compile(r"\..*|.*\.(?:part|partial|new|tmp)")
+_OWNER: Final = re.compile(r"[0-9a-f]{32}(?:\.json(?:\.new)?)?")
+_SHOWN: Final = 5  # names of what a rule found
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something of ours that nobody needs any more."""
+
+    what: str  # a path, for people
+    bytes: int
+    remove: Callable[[], object]
+    files: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one rule removed, or would remove."""
+
+    rule: str
+    files: int
+    bytes: int
+    examples: tuple[str, ...]
+    trouble: str | None = None  # what kept it from going through everything
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What every rule looks at."""
+
+    ledger: Ledger
+    settings: Settings
+    now: float  # seconds since 1970
+
+    def before_ms(self, days: float) -> int:
+        """The moment so many days ago, as the ledger counts."""
+        return round((self.now - days * _DAY) * 1000)
+
+    def is_old(self, path: str, days: float) -> bool:
+        """Whether a file has lain unchanged for so many days; one that is gone has not."""
+        with contextlib.suppress(OSError):
+            return os.lstat(path).st_mtime < self.now - days * _DAY
+        return False
+
+
+def sweep(ledger: Ledger, settings: Settings, *, preview: bool = False) -> list[Swept]:
+    """Go through every rule. `preview` touches nothing. Raises AlreadyRunning, node.*."""
+    site = Site(ledger, settings, ledger.clock().wall_ms / 1000)
+    rules: dict[str, Callable[[Site], Iterator[Leftover]]] = {**RULES}
+    for share in settings.share:
+        rules[f"share {share.name}"] = _of_share(share)
+    if preview:
+        return [_swept(rule, find, site, preview=True) for rule, find in rules.items()]
+    with daemon.only_one(settings.state_dir, "retention") as alone:
+        if not alone:
+            raise AlreadyRunning(where=settings.state_dir)
+        gone = [_swept(rule, find, site, preview=False) for rule, find in rules.items()]
+        files, size = sum(one.files for one in gone), sum(one.bytes for one in gone)
+        housekeeping.expire(ledger, before_ms=site.before_ms(settings.retention.events_days))
+        housekeeping.record(ledger, housekeeping.WHOLE, files=files, size=size)
+    return gone
+
+
+def _swept(
+    rule: str, find: Callable[[Site], Iterator[Leftover]], site: Site, *, preview: bool
+) -> Swept:
+    files = size = 0
+    examples: list[str] = []
+    trouble = None
+    try:
+        for one in find(site):
+            if not preview and not _removed(rule, one):
+                continue
+            files, size = files + one.files, size + one.bytes
+            if len(examples) < _SHOWN:
+                examples.append(one.what)
+    except (ApplianceError, OSError) as error:
+        trouble = str(error)
+        log.warning("%s: left for the next time", rule, extra={"why": trouble})
+    if not preview and trouble is None and (files or rule.startswith("share ")):
+        housekeeping.record(site.ledger, rule, files=files, size=size)
+    return Swept(rule, files, size, tuple(examples), trouble)
+
+
+def _removed(rule: str, one: Leftover) -> bool:
+    try:
+        one.remove()
+    except OSError as error:
+        log.warning("%s cannot be removed: %s", one.what, error.strerror)
+        return False
+    facts = {"rule": rule, "what": one.what, "files": one.files, "bytes": one.bytes}
+    log.info("removed", extra=facts)
+    return True
+
+
+# --- on the box ---------------------------------------------------------------------------------
+
+
+def _logs(site: Site) -> Iterator[Leftover]:
+    """Logs of attempts."""
+    for folder, path in _files(site.settings.state("logs")):
+        if path.endswith(".jsonl") and site.is_old(path, site.settings.retention.logs_days):
+            yield _file(path, within=folder)
+
+
+def _uploads(site: Site) -> Iterator[Leftover]:
+    """What was uploaded and never became a job's."""
+    for _, path in _files(site.settings.state("uploads")):
+        if site.is_old(path, site.settings.retention.uploads_days):
+            yield _file(path)
+
+
+def _quarantine(site: Site) -> Iterator[Leftover]:
+    """What was damaged and put aside."""
+    broken = [
+        site.settings.state(name)
+        for name in _names(site.settings.state_dir)
+        if name.startswith("huey.db.broken")
+    ]
+    put_aside = [path for _, path in _files(site.settings.state("quarantine"))]
+    for path in [*broken, *put_aside]:
+        if site.is_old(path, site.settings.retention.quarantine_days):
+            yield _file(path)
+
+
+def _partials(site: Site) -> Iterator[Leftover]:
+    """Models and backups that were never finished."""
+    kinds = (
+        (site.settings.model_dir, _HALF_MODEL),
+        (site.settings.state("backups"), _HALF_BACKUP),
+    )
+    for folder, pattern in kinds:
+        for name in _names(folder):
+            path = os.path.join(folder, name)
+            if pattern.fullmatch(name) and _rests(site, path):
+                yield _tree(path)
+
+
+def _spool(site: Site) -> Iterator[Leftover]:
+    """Our copies of recordings that no running job reads."""
+    spool = site.settings.state("spool")
+    there = {int(name) for name in _names(spool) if name.isdigit()}
+    for job in sorted(there - {job.id for job in overdue.running(site.ledger)}):
+        folder = stage.folder_of(spool, job)
+        if _rests(site, folder):
+            yield _tree(folder)
+
+
+def _owners(site: Site) -> Iterator[Leftover]:
+    """What processes left behind that were killed."""
+    folder = os.path.join(site.settings.run_dir, "owners")
+    for name in _names(folder):
+        path, owner = os.path.join(folder, name), name.partition(".")[0]
+        old = _OWNER.fullmatch(name) and site.is_old(path, site.settings.retention.partials_days)
+        if old and not daemon.held(site.settings.run_dir, owner):
+            yield _file(path)
+
+
+def _events(site: Site) -> Iterator[Leftover]:
+    """Steps of jobs that ended long ago."""
+    before = site.before_ms(site.settings.retention.events_days)
+    if count := len(events.expired(site.ledger, before_ms=before)):
+        remove = lambda: events.expire(site.ledger, before_ms=before)  # noqa: E731
+        yield Leftover("events in the ledger", 0, remove, files=count)
+
+
+def _sightings(site: Site) -> Iterator[Leftover]:
+    """Files that were taken away long ago."""
+    before = site.before_ms(site.settings.retention.sightings_days)
+    if count := len(sightings.gone_since(site.ledger, before_ms=before)):
+        remove = lambda: sightings.expire(site.ledger, before_ms=before)  # noqa: E731
+        yield Leftover("sightings in the ledger", 0, remove, files=count)
+
+
+RULES: Final[Mapping[str, Callable[[Site], Iterator[Leftover]]]] = {
+    "logs": _logs,
+    "uploads": _uploads,
+    "quarantine": _quarantine,
+    "partials": _partials,
+    "spool": _spool,
+    "owners": _owners,
+    "events": _events,
+    "sightings": _sightings,
+}
+
+
+# --- on a share ---------------------------------------------------------------------------------
+
+
+def _of_share(share: Share) -> Callable[[Site], Iterator[Leftover]]:
+    def find(site: Site) -> Iterator[Leftover]:
+        """Hidden files of jobs that have ended."""
+        state = shares.get(site.ledger, share.name).state
+        if state != "online" or gates.named(site.ledger, f"share:{share.name}"):
+            return
+        guard = marker.guard(site.ledger, share)
+        last = housekeeping.last(site.ledger, f"share {share.name}") or 0
+        since = last - round(_DAY * 1000)
+        for folder in overdue.folders_of_ended(site.ledger, share.name, since_ms=since):
+            guard()
+            for one in deliver.hidden(share.root, folder):
+                if _is_orphan(site.ledger, share, folder, one):
+                    yield _hidden(share, folder, one, guard)
+
+    return find
+
+
+def _is_orphan(ledger: Ledger, share: Share, folder: bytes, one: deliver.Hidden) -> bool:
+    """Whether the ledger knows whose file this is, and that nobody is at it."""
+    job = jobs.get(ledger, one.job)
+    if job is None or (job.source.share, os.path.dirname(job.source.path)) != (share.name, folder):
+        return False
+    return job.state in ENDED and one.attempt <= job.attempt
+
+
+def _hidden(
+    share: Share, folder: bytes, one: deliver.Hidden, guard: Callable[[], None]
+) -> Leftover:
+    def remove() -> None:
+        guard()
+        deliver.sweep(share.root, folder, one.job, one.attempt + 1)
+
+    return Leftover(display(os.path.join(folder, one.name)), one.bytes, remove)
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+
+
+def _files(folder: str) -> Iterator[tuple[str, str]]:
+    """Every file below a folder, with the folder it lies in; no link is followed."""
+    for inside, _, names in os.walk(folder):
+        for name in sorted(names):
+            yield inside, os.path.join(inside, name)
+
+
+def _rests(site: Site, path: str) -> bool:
+    """Whether nothing in it has changed for as long as half a thing is kept."""
+    inside = (path for _, path in _files(path))
+    return all(site.is_old(one, site.settings.retention.partials_days) for one in (path, *inside))
+
+
+def _file(path: str, *, within: str | None = None) -> Leftover:
+    def remove() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        if within is not None:
+            with contextlib.suppress(OSError):  # not empty yet
+                os.rmdir(within)
+
+    return Leftover(path, os.lstat(path).st_size, remove)
+
+
+def _tree(path: str) -> Leftover:
+    if not os.path.isdir(path) or os.path.islink(path):
+        return _file(path)
+    size = sum(os.lstat(one).st_size for _, one in _files(path))
+    return Leftover(path, size, lambda: shutil.rmtree(path))

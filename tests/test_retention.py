@@ -1,0 +1,336 @@
+"""What goes when its time is over, and what never does."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from appliance import daemon, deliver, logbook, retention
+from appliance.errors import AlreadyRunning, ShareOffline, SourceUnreadable
+from appliance.nouns import Options, Source
+from appliance.settings import Settings
+from appliance.states import State, Verdict
+from appliance.store import events, gates, housekeeping, jobs, schema, shares, sightings
+from appliance.store.jobs import Job
+from appliance.store.ledger import Ledger, Moment, read_clock
+
+DAY = 86_400
+MARK = "the-share-we-mean"
+
+
+@dataclass
+class Kept:
+    """A box whose clock we hold."""
+
+    settings: Settings
+    ledger: Ledger
+    days: list[float]
+
+    def later(self, days: float) -> None:
+        self.days[0] += days
+
+    def sweep(self, *, preview: bool = False) -> dict[str, int]:
+        """Go through the rules; how many each found, silent ones left out."""
+        gone = retention.sweep(self.ledger, self.settings, preview=preview)
+        assert not [one.trouble for one in gone if one.trouble and "share" not in one.rule]
+        return {one.rule: one.files for one in gone if one.files}
+
+    @property
+    def root(self) -> Path:
+        return Path(self.settings.share[0].root)
+
+    def state(self, *parts: str) -> Path:
+        """A file of the box; its folder is made."""
+        path = Path(self.settings.state(*parts))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def job(self, path: bytes, *, ended: bool = True) -> Job:
+        """A job at its first attempt."""
+        born = jobs.add(self.ledger, Source("s", path, 1, 1), Options(), correlation="c")
+        assert born is not None
+        job = jobs.claim(self.ledger, born.id, owner="w")
+        assert job is not None
+        if not ended:
+            return job
+        error = SourceUnreadable(name="talk")
+        return jobs.end(self.ledger, job, Verdict(State.FAILED), error, who="w")
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    root = tmp_path / "share"
+    root.mkdir()
+    (root / ".transcribe-id").write_text(MARK)
+    state = str(tmp_path / "state")
+    settings = Settings.model_validate(
+        {"node": {"state_dir": state}, "share": [{"name": "s", "root": str(root)}]}
+    )
+    schema.prepare(state)
+    days = [0.0]
+
+    def clock() -> Moment:
+        now = read_clock()
+        return replace(now, wall_ms=now.wall_ms + round(days[0] * DAY * 1000))
+
+    with Ledger(state, clock=clock) as ledger:
+        shares.adopt(ledger, "s", marker=MARK, existing="process")
+        shares.seen(ledger, "s", state="online")
+        yield Kept(settings, ledger, days)
+
+
+def everything(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+# --- on the box ---------------------------------------------------------------------------------
+
+FILES = {  # a file of the box, the rule that takes it, the days it stays
+    "logs/7/1.jsonl": ("logs", 90),
+    "uploads/7/talk.wav": ("uploads", 30),
+    "quarantine/ledger.db": ("quarantine", 30),
+    "huey.db.broken-wal": ("quarantine", 30),
+    "models/.large@0123456789ab.part/model.bin": ("partials", 1),
+    "backups/.ledger-1.db": ("partials", 1),
+    "backups/ledger.db.part": ("partials", 1),
+    "spool/99/source.part": ("spool", 1),
+    f"run/owners/{'0' * 32}": ("owners", 1),
+    f"run/owners/{'0' * 32}.json": ("owners", 1),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_goes_when_its_days_are_over_and_not_before(kept: Kept, name: str) -> None:
+    rule, days = FILES[name]
+    file = kept.state(name)
+    file.write_bytes(b"1234567")
+    kept.later(days - 0.1)
+    assert kept.sweep() == {}
+    kept.later(0.2)
+    before = everything(file.parents[0])
+    assert kept.sweep(preview=True) == {rule: 1}
+    assert everything(file.parents[0]) == before
+    assert kept.sweep() == {rule: 1}
+    assert not file.exists()
+    assert housekeeping.last(kept.ledger, rule) is not None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ledger.db",
+        "huey.db",
+        "reserve",
+        "migrate.lock",
+        "backups/ledger-2026-01-01.db",
+        "backups/2026/ledger.db",
+        "models/large@0123456789ab/model.bin",
+        "models/.transcribe",
+        "logs/7/notes.txt",
+        "logs/readme",
+        "spool/mine/source",
+        "run/owners/somebody",
+    ],
+)
+def test_what_no_rule_names_stays_for_ever(kept: Kept, name: str) -> None:
+    file = kept.state(name)
+    if not file.exists():
+        file.write_bytes(b"1")
+    kept.later(4_000)
+    kept.sweep()
+    assert file.exists()
+
+
+def test_a_link_goes_and_what_it_points_to_stays(kept: Kept, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "talk.wav").write_bytes(b"1")
+    for name in ("uploads/link", "spool/98", "models/.x@ab.part", "backups/.linked"):
+        kept.state(name).symlink_to(tmp_path / "precious")
+    kept.later(4_000)
+    kept.sweep()
+    assert (tmp_path / "precious" / "talk.wav").exists()
+
+
+def test_the_copy_that_a_running_job_reads_stays(kept: Kept) -> None:
+    job = kept.job(b"talk.wav", ended=False)
+    file = kept.state("spool", str(job.id), "source")
+    file.write_bytes(b"1")
+    kept.later(10)
+    assert kept.sweep() == {}
+    assert file.exists()
+
+
+def test_an_owner_that_lives_stays(kept: Kept) -> None:
+    file = kept.state("run", "owners", "a" * 32)
+    with file.open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        kept.later(10)
+        assert kept.sweep() == {}
+    assert kept.sweep() == {"owners": 1}
+
+
+def test_the_folder_of_a_jobs_logs_goes_with_its_last_log(kept: Kept) -> None:
+    logs = kept.settings.state("logs")
+    for attempt in (1, 2):
+        with logbook.kept(logs, 7, attempt):
+            logbook.note("claimed")
+    kept.later(91)
+    assert kept.sweep() == {"logs": 2}
+    assert os.listdir(logs) == []
+
+
+def test_events_of_ended_jobs_go_in_batches_and_those_of_living_ones_stay(kept: Kept) -> None:
+    old, alive = kept.job(b"old.wav"), kept.job(b"alive.wav", ended=False)
+    kept.later(366)
+    young = kept.job(b"young.wav")
+    assert kept.sweep(preview=True)["events"] == len(list(events.of_job(kept.ledger, old.id)))
+    assert events.expire(
+        kept.ledger, before_ms=kept.ledger.clock().wall_ms - 365 * DAY * 1000, batch=1
+    )
+    assert list(events.of_job(kept.ledger, old.id)) == []
+    assert len(list(events.of_job(kept.ledger, alive.id))) == 3
+    assert len(list(events.of_job(kept.ledger, young.id))) == 4
+    assert "events" not in kept.sweep()
+    assert jobs.get(kept.ledger, old.id) is not None
+
+
+def test_a_file_that_is_gone_for_long_is_forgotten_and_no_other(kept: Kept) -> None:
+    for state in (sightings.GONE, sightings.IGNORED, sightings.SETTLED, sightings.RECEIVING):
+        source = Source("s", state.encode(), 1, 1)
+        sightings.note(kept.ledger, source, state, correlation="c", why="old-file")
+    kept.later(89)
+    assert kept.sweep() == {}
+    kept.later(2)
+    assert kept.sweep() == {"sightings": 1}
+    left = {seen.state for seen in sightings.of_share(kept.ledger, "s")}
+    assert left == {sightings.IGNORED, sightings.SETTLED, sightings.RECEIVING}
+
+
+# --- on a share ---------------------------------------------------------------------------------
+
+
+def littered(kept: Kept) -> tuple[Job, Path]:
+    """A share with a hidden file of ours that a job which has ended left behind."""
+    (kept.root / "monday").mkdir(exist_ok=True)
+    job = kept.job(b"monday/talk.wav")
+    litter = kept.root / "monday" / f".~appliance-{job.id}.1.srt"
+    litter.write_bytes(b"half a")
+    return job, litter
+
+
+def test_a_hidden_file_of_a_job_that_ended_goes_and_nothing_else_on_the_share(kept: Kept) -> None:
+    job, litter = littered(kept)
+    running = kept.job(b"monday/running.wav", ended=False)
+    stay = {
+        "talk.wav",
+        "talk.srt",
+        f".~appliance-{job.id}.2.srt",  # of an attempt that is still to come
+        f".~appliance-{running.id}.1.srt",  # somebody is at it
+        ".~appliance-999.1.srt",  # nobody knows this job
+        f".~appliance-{job.id}.srt",
+        ".~lock.talk#",
+    }
+    for name in stay:
+        (kept.root / "monday" / name).write_bytes(b"somebody's")
+    (kept.root / "monday" / f".~appliance-{job.id}.0.d").mkdir()
+    (kept.root / f".~appliance-{job.id}.1.srt").write_bytes(b"another folder's")
+    before = everything(kept.root)
+    assert kept.sweep(preview=True) == {"share s": 1}
+    assert everything(kept.root) == before
+    assert kept.sweep() == {"share s": 1}
+    assert everything(kept.root) == before - {str(litter.relative_to(kept.root))}
+
+
+@pytest.mark.parametrize("trouble", ["wrong marker", "no marker", "offline", "gate"])
+def test_a_share_that_is_not_well_is_left_alone(kept: Kept, trouble: str) -> None:
+    _, litter = littered(kept)
+    if trouble == "wrong marker":
+        (kept.root / ".transcribe-id").write_text("another")
+    elif trouble == "no marker":
+        (kept.root / ".transcribe-id").unlink()
+    elif trouble == "offline":
+        shares.seen(kept.ledger, "s", state="offline")
+    else:
+        gates.close(kept.ledger, ShareOffline(share="s"))
+    assert kept.sweep() == {}
+    assert litter.exists()
+
+
+def test_a_share_that_goes_wrong_while_we_look_loses_nothing(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, litter = littered(kept)
+    find = deliver.hidden
+
+    def swapped(root: str, folder: bytes) -> object:
+        found = find(root, folder)
+        (kept.root / ".transcribe-id").write_text("another")
+        return found
+
+    monkeypatch.setattr(deliver, "hidden", swapped)
+    assert kept.sweep() == {}
+    assert litter.exists()
+
+
+def test_a_folder_is_looked_at_again_only_when_something_happened_there(kept: Kept) -> None:
+    job, litter = littered(kept)
+    assert kept.sweep() == {"share s": 1}
+    kept.later(2)
+    assert kept.sweep() == {}
+    litter.write_bytes(b"half a")
+    kept.later(2)
+    assert kept.sweep() == {}  # nobody was there since
+    jobs.requeue(kept.ledger, job, who="t")
+    again = jobs.claim(kept.ledger, job.id, owner="w")
+    assert again is not None
+    jobs.end(kept.ledger, again, Verdict(State.FAILED), SourceUnreadable(), who="w")
+    assert kept.sweep() == {"share s": 1}
+
+
+# --- the run itself -----------------------------------------------------------------------------
+
+
+def test_a_preview_leaves_no_trace_and_a_run_is_remembered(kept: Kept) -> None:
+    kept.sweep(preview=True)
+    assert housekeeping.last(kept.ledger) is None
+    kept.sweep()
+    assert housekeeping.last(kept.ledger) == pytest.approx(kept.ledger.clock().wall_ms, abs=60_000)
+
+
+def test_two_runs_at_once_are_one_too_many(kept: Kept) -> None:
+    with (
+        daemon.only_one(kept.settings.state_dir, "retention"),
+        pytest.raises(AlreadyRunning),
+    ):
+        kept.sweep()
+
+
+def test_every_deletion_is_a_line_in_the_log(kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    kept.state("uploads", "talk.wav").write_bytes(b"1234567")
+    kept.later(31)
+    kept.sweep()
+    (line,) = [one for one in caplog.records if one.message == "removed"]
+    assert (line.__dict__["rule"], line.__dict__["bytes"]) == ("uploads", 7)
+
+
+def test_one_file_that_cannot_be_removed_keeps_no_other(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        kept.state("uploads", name).write_bytes(b"1")
+    kept.later(31)
+    unlink = os.unlink
+
+    def stubborn(path: str, **more: int) -> None:
+        if str(path).endswith("/a"):
+            raise PermissionError(1, "not permitted")
+        unlink(path, **more)
+
+    monkeypatch.setattr(os, "unlink", stubborn)
+    assert kept.sweep() == {"uploads": 1}
