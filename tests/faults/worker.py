@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import sys
 
-from appliance import box, daemon, recover, settings, states, tasks
+from appliance import box, journal, recover, settings, states, tasks
 from appliance.nursery import Nursery
 
 
@@ -43,7 +43,7 @@ def main(marks: str, times: float, file: str, *, broken: bool) -> None:
     hurry(times)
     if broken:
         recover._bury_the_dead = lambda *_: None
-    daemon.log_to_stderr("worker")
+    journal.to_stderr("worker")
     tasks.work(settings.load(file))
 
 
