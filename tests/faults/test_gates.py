@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from appliance import weights
-from appliance.health.checks import Level, ask_all
+from appliance.health.checks import ask_all
+from appliance.health.finding import Level
 from appliance.states import Stage, State
 from appliance.store import gates
 from appliance.store.jobs import Job
