@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 SAMPLE_RATE = 16_000  # Hz, what Whisper hears
 WINDOW_SECONDS = 30.0  # what Whisper hears at once
@@ -30,6 +31,15 @@ LANGUAGES = (
     "sk", "sl", "sn", "so", "sq", "sr", "su", "sv", "sw", "ta", "te", "tg", "th", "tk", "tl",
     "tr", "tt", "uk", "ur", "uz", "vi", "yi", "yo", "zh", "yue",
 )
+# fmt: on
+
+# What the names of recordings end with.
+# fmt: off
+EXTENSIONS: Final = frozenset((
+    "wav", "wave", "mp3", "m4a", "m4b", "aac", "flac", "ogg", "oga", "opus", "wma", "amr", "aif",
+    "aiff", "caf", "au", "ac3", "mka", "mp4", "m4v", "mov", "mkv", "webm", "avi", "wmv", "asf",
+    "mpg", "mpeg", "ts", "mts", "m2ts", "flv", "3gp", "3g2", "ogv", "vob", "mxf",
+))
 # fmt: on
 
 _LEAST, _MOST = -(2**63), 2**63 - 1  # what the ledger can hold of a number

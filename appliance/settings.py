@@ -34,14 +34,6 @@ Positive = Annotated[float, Field(gt=0)]
 Word = Annotated[str, Field(min_length=1, max_length=100)]
 Vocabulary = Annotated[tuple[Word, ...], Field(max_length=200)]
 
-# fmt: off
-EXTENSIONS: Final = frozenset((
-    "wav", "wave", "mp3", "m4a", "m4b", "aac", "flac", "ogg", "oga", "opus", "wma", "amr", "aif",
-    "aiff", "caf", "au", "ac3", "mka", "mp4", "m4v", "mov", "mkv", "webm", "avi", "wmv", "asf",
-    "mpg", "mpeg", "ts", "mts", "m2ts", "flv", "3gp", "3g2", "ogv", "vob", "mxf",
-))
-# fmt: on
-
 
 def _spoken(code: str) -> str:
     if code in LANGUAGES:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from appliance.settings import EXTENSIONS
+from appliance.nouns import EXTENSIONS
 
 _I = re.IGNORECASE
 

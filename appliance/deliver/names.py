@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from appliance.settings import EXTENSIONS
+from appliance.nouns import EXTENSIONS
 
 LAST_NUMBER: Final = 99  # "talk (99).srt"
 LONGEST: Final = 255  # bytes of a name, on nearly every file system
