@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from appliance.errors import DiskFull
 from appliance.nouns import Options, Source
 from appliance.settings import DiskSettings, NodeSettings, Settings
 from appliance.states import State, Verdict
-from appliance.store import gates, jobs, reserve, schema
+from appliance.store import backups, gates, jobs, reserve, schema
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 
@@ -112,6 +113,25 @@ def test_the_end_of_a_job_and_its_gate_are_written_on_a_full_disk(
     assert list(gates.closed(ledger)) == []
     assert jobs.must(ledger, job.id).state is State.QUEUED
     assert reserve.is_there(settings.state_dir, RESERVE_MB * 1_000_000), "made again"
+
+
+def test_a_lost_ledger_is_restored_on_a_full_disk(
+    disk: str, settings: Settings, ledger: Ledger
+) -> None:
+    claimed(ledger, 1)
+    backups.make(ledger, datetime.now(UTC))
+    reconcile(ledger, settings)
+    assert reserve.is_there(settings.state_dir, 1)
+    ledger.close()
+    with open(settings.state("ledger.db"), "r+b") as stream:
+        stream.write(b"garbage")
+    fill(disk)
+    mended = schema.prepare(settings.state_dir)
+    assert mended is not None
+    assert mended.backup is not None
+    assert not reserve.is_there(settings.state_dir, 1), "its room was needed"
+    with Ledger(settings.state_dir) as restored:
+        assert jobs.counts(restored) == {State.RUNNING: 1}
 
 
 def test_a_write_that_finds_no_room_is_tried_once_more(

@@ -13,7 +13,6 @@ Not here: making backups (backups), finding again what was done since (regain).
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import shutil
@@ -32,6 +31,7 @@ from appliance.store.ledger import NAME, Ledger, locked, named_errors
 log = logging.getLogger("appliance.store")
 QUARANTINE: Final = "quarantine"
 _ROOM: Final = "restoring"
+_MORE_BYTES: Final = 1 << 20  # that a ledger takes while it is made
 _ENDS: Final = ("", "-wal", "-shm")
 _STAMP: Final = "%Y-%m-%dT%H-%M-%SZ"
 
@@ -93,14 +93,18 @@ def _make_ready(
 ) -> Backup | None:
     """Make the ledger that is to be, in a room of its own; say which backup it comes from."""
     room = os.path.join(folder, _ROOM)
-    for chosen in [backup] if backup else [*_candidates(folder), None]:
+    candidates = [backup] if backup else [*_candidates(folder), None]
+    needed = 2 * max(one.size for one in candidates if one) if any(candidates) else 0
+    if reserve.is_full(folder, below=needed + _MORE_BYTES):
+        reserve.release(folder)
+    for chosen in candidates:
         shutil.rmtree(room, ignore_errors=True)
         os.mkdir(room, 0o750)
         if chosen is not None:
             if not backups.is_sound(chosen.path):
                 log.warning("%s does not read back and is passed over", chosen.name)
                 continue
-            _copy(folder, chosen.path, os.path.join(room, NAME))
+            shutil.copyfile(chosen.path, os.path.join(room, NAME))
         migrate(room)
         with Ledger(room) as ledger:
             name = chosen.name if chosen else None
@@ -112,16 +116,6 @@ def _make_ready(
 
 def _candidates(folder: str) -> list[Backup]:
     return backups.listed(os.path.join(folder, backups.FOLDER), datetime.now(UTC))
-
-
-def _copy(folder: str, source: str, target: str) -> None:
-    """Copy a backup; on a full disk, into the room that the reserve gives up."""
-    try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        if error.errno != errno.ENOSPC or not reserve.release(folder):
-            raise
-        shutil.copyfile(source, target)
 
 
 # --- looking ------------------------------------------------------------------------------------

@@ -60,10 +60,10 @@ def keep(folder: str, size: int, *, spare: int) -> bool:
     return True
 
 
-def is_full(folder: str) -> bool:
-    """Tell whether the disk below has no room for even a small write."""
+def is_full(folder: str, *, below: int = _FULL_BELOW) -> bool:
+    """Tell whether the disk under `folder` has no room for even a small write, or for `below`."""
     try:
-        return _free(folder) < _FULL_BELOW
+        return _free(folder) < below
     except OSError:
         return False
 
