@@ -56,13 +56,15 @@ def report(
 
     A share that is not well raises its share.*: the job waits, as it does with any other
     file that cannot be written. A name or a file in the way of the note costs no job its
-    end: that is logged. Raises Fenced, and node.* when the ledger cannot serve.
+    end: that is logged, and so is a box that cannot take a note back. Raises Fenced, node.*.
     """
     state = became or (State.DONE if error is None else job.state)
     _journal(job, error, state)
     try:
         note()
     except (SourceError, SourceChanged, SourceMissing, NodeIO) as trouble:
+        if isinstance(trouble, NodeIO) and error is not None:
+            raise
         log.warning("job %d: no note: %s", job.id, trouble.code, extra=_fields(job, trouble, state))
 
 

@@ -29,6 +29,7 @@ from appliance.errors import (
     ChildKilled,
     DecoderCrash,
     DiskFull,
+    EngineLost,
     Fenced,
     LedgerBusy,
     LedgerDamaged,
@@ -41,7 +42,7 @@ from appliance.logbook import Book
 from appliance.nouns import display
 from appliance.porter import SILENCE_SECONDS
 from appliance.settings import Settings, Share
-from appliance.states import State, Verdict, after
+from appliance.states import LIVE, State, Verdict, after
 from appliance.store import jobs, repair
 from appliance.store.jobs import Job
 from appliance.workloads import WORKLOADS
@@ -113,8 +114,10 @@ def _end(box: Box, job: Job, error: ApplianceError, book: Book) -> None:
     with contextlib.suppress(Fenced):
         try:
             _report(box, job, error, verdict)
-        except ShareError as unwell:  # it waits for its share, and ends when its note can be left
-            verdict, error = _judge(job, unwell, most=most)
+        except (ShareError, NodeIO) as unwell:
+            # It ends when its note can be left; one that nobody can leave is not waited for.
+            again, trouble = _judge(job, unwell, most=most)
+            verdict, error = (again, trouble) if again.state in LIVE else (verdict, error)
         end = functools.partial(jobs.end, box.ledger, job, verdict, error, who=box.owner.id)
         _written(box, job.id, end)
         book.end(state=verdict.state, code=error.code)
@@ -138,8 +141,9 @@ def _judge(job: Job, error: ApplianceError, *, most: int) -> tuple[Verdict, Appl
     failures = job.errors + job.crashes + job.losses + 1  # waiting for a gate is none
     if verdict.state is State.RETRY_WAIT and failures >= most:
         verdict = Verdict(State.DEAD)
-    if verdict.state is State.DEAD and isinstance(error, ChildKilled | Stalled):
-        # Three children died on it: it is the file, and its owner should know.
+    if verdict.state is State.DEAD and isinstance(error, ChildKilled | Stalled | EngineLost):
+        # Three children died on it, or one window of it ended the engine three times, each
+        # time alone: it is the file, and its owner should know.
         error = DecoderCrash(name=display(job.source.name), times=job.crashes + 1)
         verdict = Verdict(State.FAILED)
     return verdict, error

@@ -18,6 +18,7 @@ from appliance.errors import (
     EngineLost,
     ExportConflict,
     Fenced,
+    NodeIO,
     NotRegular,
     ShareOffline,
     SourceEmpty,
@@ -199,13 +200,26 @@ def test_a_share_that_is_not_well_is_waited_for(share: Folder, code: str) -> Non
         report(share.ledger, share.share, noted(share, job), guard=guard)
 
 
+def test_a_box_that_is_not_well_tries_again_to_leave_a_note_but_not_to_take_one_back(
+    share: Folder,
+) -> None:
+    def guard() -> None:
+        raise NodeIO(where=share.root, why="a bad disk")
+
+    job = share.drop(b"talk.mp4")
+    with pytest.raises(NodeIO):
+        report(share.ledger, share.share, job, EMPTY, became=State.FAILED, guard=guard)
+    report(share.ledger, share.share, noted(share, job), guard=guard)
+    assert list(share.exports()) == [NOTE]
+
+
 def noted(share: Folder, job: Job) -> Job:
     """The job, with a note that it left when it failed before."""
     failed(share, job)
     return share.again(job)
 
 
-@pytest.mark.parametrize("code", ["source.name-too-long", "source.export-conflict", "node.io"])
+@pytest.mark.parametrize("code", ["source.name-too-long", "source.export-conflict"])
 def test_a_note_that_finds_no_place_costs_no_job_its_end(
     share: Folder, caplog: pytest.LogCaptureFixture, code: str
 ) -> None:

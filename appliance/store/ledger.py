@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import sqlite3
 import threading
@@ -60,8 +61,10 @@ def read_clock() -> Moment:
     return Moment(time.time_ns() // 1_000_000, time.clock_gettime(_CLOCK_BOOTTIME), _boot_id())
 
 
+@functools.cache
 def _boot_id() -> str:
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+    file = "/proc/sys/kernel/random/boot_id"
+    with on_the_box(file), open(file, encoding="ascii") as stream:
         return stream.read().strip()
 
 

@@ -18,7 +18,7 @@ from typing import Final
 from appliance.errors import CATALOGUE
 from tests.faults import Amount, Figures
 from tests.faults.points import told
-from tests.faults.strike import Point, Range, Struck
+from tests.faults.strike import Point, Range, Struck, some
 
 HOW_MANY: Final = {Amount.SHORT: 12, Amount.FULL: 120, Amount.LONG: 700}
 LASTING: Final = 0.25  # of the faults stay until the process ends; the others come once
@@ -45,9 +45,11 @@ def run(how_much: Amount, *, seed: int, where: str) -> Figures:
     chance = random.Random(seed)
     with Range(where) as shooting:
         points = shooting.points()
-        usual = {name: shooting.codes(name) for name in {point.scenario for point in points}}
         chosen = [(point, fault(point, chance)) for point in choose(points, how_much, chance)]
+        scenarios = {"job", *(point.scenario for point, _ in chosen)}
+        usual = {scenario: shooting.codes(scenario) for scenario in scenarios}
         struck = shooting.each([partial(shooting.strike, point, how) for point, how in chosen])
+        nameless = shooting.strike(a_write(points), "error=EIO:lasting", broken="nameless")
     violations = [*(one for each in struck for one in each.violations)]
     for one, (_, how) in zip(struck, chosen, strict=True):
         violations += [f"untyped: {one.point}, {how}: {why}" for why in wrong(one, usual)]
@@ -55,6 +57,7 @@ def run(how_much: Amount, *, seed: int, where: str) -> Figures:
         done=f"{len(struck):,} failing calls of {len(points):,}, {len(_errnos(chosen))} errnos",
         count=len(struck),
         violations=tuple(violations),
+        controls={"nobody names what SQLite says": bool(wrong(nameless, usual))},
         facts={
             "ended": told(Counter(one.ended["ended"] for one in struck)),
             "named": told(Counter(code for one in struck for code in named(one, usual))),
@@ -65,10 +68,19 @@ def run(how_much: Amount, *, seed: int, where: str) -> Figures:
 
 
 def choose(points: Sequence[Point], how_much: Amount, chance: random.Random) -> list[Point]:
-    """Some points: each call's name is as likely, so that fcntl does not crowd out the rest."""
+    """Some points: the more of a call there are, the less likely each, or fcntl would be all."""
     each = Counter(point.call for point in points)
-    keyed = sorted(points, key=lambda point: -(chance.random() ** (each[point.call] ** 0.6)))
-    return keyed[: HOW_MANY[how_much]]
+    weights = [each[point.call] ** -0.6 for point in points]
+    return some(points, weights, HOW_MANY[how_much], chance)
+
+
+def a_write(points: Sequence[Point]) -> Point:
+    """A job's own first write into the ledger."""
+    return next(
+        point
+        for point in points
+        if (point.scenario, point.call) == ("job", "pwrite64") and "ledger.db-wal" in point.what
+    )
 
 
 def fault(point: Point, chance: random.Random) -> str:

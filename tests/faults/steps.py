@@ -5,8 +5,7 @@
 The product's own functions over a real ledger, bell and share, without the processes
 around them: a job performed, a retry, a round of recover, a discovery, a job asked for
 anew. Whatever happens to it, `finish` afterwards does what a restarted box would do until
-nothing is left to do. `twice` is a control: nothing is ever found recorded, so that every
-attempt transcribes anew.
+nothing is left to do. `BROKEN` are controls: ways to take a promise of the product away.
 
 Each run is a fork of this process, which has imported everything before: it says its
 process number, waits for the file `go` in its folder, does its steps and leaves in
@@ -23,10 +22,11 @@ import os
 import random
 import shutil
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -34,9 +34,10 @@ from appliance import recover, tasks
 from appliance.bell import Bell
 from appliance.box import Box, open_box
 from appliance.errors import ApplianceError, EngineUnreachable, GpuMemory
+from appliance.nouns import Transcript
 from appliance.settings import Settings, load
 from appliance.states import LIVE, State, Verdict
-from appliance.store import gates, jobs, schema
+from appliance.store import gates, jobs, schema, transcripts
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger, Moment, read_clock
 from appliance.watch.rounds import Rounds
@@ -45,7 +46,9 @@ from tests.faults.recordings import Dropped, Kind, wav
 from tests.faults.worker import give_decoder
 
 line = importlib.import_module("appliance.workloads.transcription")
+ledgers = importlib.import_module("appliance.store.ledger")
 LATER_SECONDS: Final = 2_000.0  # after every wait there is
+_WHILE_SECONDS: Final = 8.0  # a job takes one
 _TURNS: Final = 60  # of a box that finishes; it needs about five
 
 
@@ -184,13 +187,27 @@ def _four_left_lying(where: str) -> list[Dropped]:
     return dropped
 
 
-def _do_jobs(settings: Settings) -> None:
+@contextmanager
+def _for_a_while(settings: Settings) -> Iterator[Box]:
+    """Lend a box that is told to stop after a while: a disk that stays bad is waited for."""
+    tasks._WRITE_AGAIN_SECONDS = 0.1  # type: ignore[misc]
     with open_box(settings) as box:
+        stop = threading.Timer(_WHILE_SECONDS, box.stopping.set)
+        stop.daemon = True
+        stop.start()
+        try:
+            yield box
+        finally:
+            stop.cancel()
+
+
+def _do_jobs(settings: Settings) -> None:
+    with _for_a_while(settings) as box:
         perform_all(box)
 
 
 def _do_retry(settings: Settings) -> None:
-    with open_box(settings) as box:
+    with _for_a_while(settings) as box:
         perform_all(box)
         box.ledger.clock = later(LATER_SECONDS)
         round_of_recover(box.ledger, settings, box)
@@ -243,12 +260,36 @@ def copy(model: str, where: str) -> None:
         stream.write(told)
 
 
-def do(scenario: str, where: str, *, twice: bool = False) -> Mapping[str, str]:
+def _never_recorded() -> None:
+    """Nothing is found in the ledger: every attempt transcribes anew, and records that."""
+    record = transcripts.record
+
+    def replace_it(ledger: Ledger, job: Job, transcript: Transcript, *, asked_sha256: str) -> None:
+        with ledger.writing() as db:
+            db.execute("DELETE FROM transcript WHERE job = ?", [job.id])
+            record(ledger, job, transcript, asked_sha256=asked_sha256)
+
+    setattr(line, "_found_again", lambda *_: None)  # noqa: B010
+    setattr(transcripts, "of_job", lambda *_: None)  # noqa: B010
+    setattr(transcripts, "record", replace_it)  # noqa: B010
+
+
+def _nameless() -> None:
+    """What SQLite says goes up as it is."""
+    setattr(ledgers, "named_errors", lambda _folder, **_: nullcontext())  # noqa: B010
+
+
+BROKEN: Final[Mapping[str, Callable[[], None]]] = {
+    "": lambda: None,
+    "twice": _never_recorded,
+    "nameless": _nameless,
+}
+
+
+def do(scenario: str, where: str, *, broken: str = "") -> Mapping[str, str]:
     """Do the scenario's steps and say how that ended, as the command's own last line would."""
     give_decoder(os.path.join(where, "marks"))
-    if twice:
-        for found in ("_in_the_ledger", "_found_again"):
-            setattr(line, found, lambda *_: None)
+    BROKEN[broken]()
     ended = {"ended": "well"}
     try:
         finish(where) if scenario == "finish" else SCENARIOS[scenario][1](settings_in(where))
@@ -268,7 +309,7 @@ def _run(request: Mapping[str, str]) -> None:
     fd = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     while not os.path.exists(os.path.join(request["where"], "go")):
         time.sleep(0.002)
-    ended = do(request["scenario"], request["where"], twice="twice" in request)
+    ended = do(request["scenario"], request["where"], broken=request["broken"])
     os.writev(fd, [json.dumps(ended).encode()])
 
 

@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import queue
+import random
 import re
 import shutil
 import subprocess
@@ -87,9 +88,12 @@ class Runner:
         self._process.kill()
         self._process.communicate()
 
-    def run(self, scenario: str, where: str, strace: Sequence[str], *, twice: bool = False) -> int:
-        """Run one under strace (no arguments: without it); returns how it exited."""
-        request = {"scenario": scenario, "where": where} | ({"twice": "yes"} if twice else {})
+    def run(self, scenario: str, where: str, strace: Sequence[str], *, broken: str = "") -> int:
+        """Run one under strace (no arguments: without it); returns how it exited.
+
+        `broken` names a control, a key of `steps.BROKEN`.
+        """
+        request = {"scenario": scenario, "where": where, "broken": broken}
         pid = int(self._asked(request))
         with _traced(pid, strace):
             with open(os.path.join(where, "go"), "w", encoding="ascii"):
@@ -211,7 +215,7 @@ class Range:
             with open(log, encoding="utf-8", errors="replace") as stream:
                 return list(_points_of(scenario, stream, where))
 
-    def strike(self, point: Point, how: str, *, twice: bool = False) -> Struck:
+    def strike(self, point: Point, how: str, *, broken: str = "") -> Struck:
         """Hit one point (`how`: "signal=SIGKILL", "error=EIO"), finish, and judge.
 
         "error=EIO:lasting" fails every later call of that name as well.
@@ -221,10 +225,10 @@ class Range:
             inject = f"inject={point.call}:{how.removesuffix(':lasting')}:when={when}"
             log = f"{where}.calls"
             told = ["-y", "-s", "256", "-o", log, "-e", f"trace={point.call}", "-e", inject]
-            status = runner.run(point.scenario, where, told, twice=twice)
+            status = runner.run(point.scenario, where, told, broken=broken)
             ended = _ended(where)
             intended = unsaid(where)
-            runner.run("finish", where, (), twice=twice)
+            runner.run("finish", where, (), broken=broken)
             after = _ended(where)
             adopted = frozenset(path for path in intended if intended[path] == _look(where, path))
             violations = [] if after["ended"] == "well" else [f"hurt: finishing: {after}"]
@@ -293,6 +297,15 @@ def _ended(where: str) -> Mapping[str, str]:
         return {"ended": "silently"}
     os.unlink(file)
     return told
+
+
+def some(
+    points: Sequence[Point], weights: Sequence[float], count: int, chance: random.Random
+) -> list[Point]:
+    """Draw points without putting any back (Efraimidis and Spirakis, 2006)."""
+    keys = [chance.random() ** (1 / weight) for weight in weights]
+    drawn = sorted(zip(keys, points, strict=True), key=lambda one: -one[0])
+    return [point for _, point in drawn[:count]]
 
 
 # --- between the rename and the commit ----------------------------------------------------------
