@@ -260,6 +260,22 @@ def test_damage_costs_itself_and_is_counted(
     assert heard.ended.seconds == pytest.approx(TALK_SECONDS, abs=3)
 
 
+@pytest.mark.parametrize("kind", ["m4a", "wma", "webm"])
+def test_a_hole_that_becomes_silence_is_missing(
+    kind: str, talk: sounds.Sound, tmp_path: Path
+) -> None:
+    options = {"movflags": "faststart"} if kind == "m4a" else {}
+    path = files.record(tmp_path / f"hole.{kind}", talk, options=options)
+    data = bytearray(path.read_bytes())
+    start, end = 2 * len(data) // 5, 3 * len(data) // 5
+    data[start:end] = random.Random(1).randbytes(end - start)
+    path.write_bytes(data)
+    heard = worker.decode(path)
+    assert heard.ended is not None, heard
+    assert heard.ended.damaged > 0
+    assert heard.ended.missing == pytest.approx(TALK_SECONDS / 5, rel=0.3)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_file_full_of_holes_ends_with_a_name_or_a_count(
     seed: int, shelf: dict[str, Path], tmp_path: Path

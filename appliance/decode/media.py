@@ -167,9 +167,11 @@ class Heard(logging.Handler):
         super().__init__()
         self._words = words
         self.yes = False
+        self.count = 0  # of whatever else libav said
 
     def emit(self, record: logging.LogRecord) -> None:
         said = record.getMessage()
+        self.count += 1
         self.yes = self.yes or any(words in said for words in self._words)
 
 

@@ -32,13 +32,18 @@ def shape_of(frame: AudioFrame) -> Shape:
     return (frame.format.name, frame.layout.name, frame.sample_rate)
 
 
+def is_unplaced(frame: AudioFrame) -> bool:
+    """Tell whether nobody said where its channels belong; libav mixes only what has a place."""
+    return frame.layout.name.endswith(" channels")
+
+
 class Reshaper:
     """Resamples and mixes frames of one shape. PyAV's own would start threads for it."""
 
     def __init__(self, shape: Shape) -> None:
         """Raises av.FFmpegError for a shape that libav cannot mix."""
         form, layout, rate = shape
-        self._unplaced = layout.endswith(" channels")  # libav mixes only what has a place
+        self._unplaced = layout.endswith(" channels")
         if self._unplaced:
             form, layout = "flt", "mono"
         self._graph = graph = Graph()

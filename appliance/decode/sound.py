@@ -22,7 +22,7 @@ from av.packet import Packet
 from appliance.decode import ends
 from appliance.decode.media import Media, check_sound
 from appliance.decode.promises import formats
-from appliance.decode.reshape import Reshaper, Shape, shape_of
+from appliance.decode.reshape import Reshaper, Shape, is_unplaced, shape_of
 from appliance.errors import (
     NoAudioData,
     NodeIO,
@@ -63,6 +63,7 @@ class Sound:
         self._reshaper: Reshaper | None = None
         self._stamps = _Stamps(media)
         self._lost = 0.0  # seconds of silence where the file should have held sound
+        self._complaints = media.cut.count  # of libav, before the newest frame
         self._last: Packet[av.AudioStream] | None = None
         self.samples = 0
         self.good = 0  # packets that held sound
@@ -195,7 +196,11 @@ class Sound:
     def _filled(self, frame: AudioFrame) -> Iterator[Block]:
         """Stand in for what is missing before `frame`."""
         gap = self._stamps.gap(frame, self.seconds)
-        if gap and formats(self._media.container) & _UNBROKEN:
+        complained, self._complaints = (
+            self._media.cut.count > self._complaints,
+            self._media.cut.count,
+        )
+        if gap and (complained or formats(self._media.container) & _UNBROKEN):
             self.damaged += 1
             self._lost += gap
         left = int(gap * SAMPLE_RATE)
@@ -206,11 +211,22 @@ class Sound:
 
     def _resampled(self, frame: AudioFrame) -> list[Block]:
         ended: list[Block] = []
+        if self._is_nonsense(frame):
+            self.damaged += 1
+            return []
         if shape_of(frame) != self._shape:
             ended = self._flushed()
             self._reshape(frame)
         frame.pts = None  # times that jump must not move the sound
         return ended + self._through(frame)
+
+    def _is_nonsense(self, frame: AudioFrame) -> bool:
+        """Channels without a place come with the first frame or not at all.
+
+        Those of a damaged AAC need not even be there: to read them was to die of SIGSEGV.
+        """
+        before = self._shape
+        return before is not None and before != shape_of(frame) and is_unplaced(frame)
 
     def _reshape(self, frame: AudioFrame) -> None:
         rate, channels = frame.sample_rate, frame.layout.nb_channels
