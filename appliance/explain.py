@@ -1,14 +1,15 @@
 """Say of any file what became of it, or what it waits for: nothing is skipped silently.
 
-In: the path of a file, whether it is a recording, one of ours, or neither. Out: sentences
-for the person who dropped it. Reads the ledger alone and asks no file server anything, so
-it answers while one hangs.
+In: the path of a file, whether it is a recording, one of ours, or neither, or of a folder.
+Out: sentences for the person who dropped it. Reads the ledger and asks no file server
+anything, so it answers while one hangs; `look` may, and takes care of its own patience.
 
 Not here: the sentences of failures (errors) and of rules (admit.rules).
 """
 
 from __future__ import annotations
 
+import enum
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
@@ -27,15 +28,62 @@ from appliance.store.sightings import Sighting
 _LIVES_BELOW: Final = frozenset({"too-deep", "other-filesystem", "link"})
 
 
-def explain(ledger: Ledger, settings: Settings, path: str | bytes) -> list[str]:
-    """Say what is known of the file at `path` (absolute, or below the working directory)."""
+class There(enum.Enum):
+    """What lies at a path just now."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    NOTHING = "nothing"
+    UNKNOWN = "unknown"  # nobody looked, or nobody answered
+
+
+Look = Callable[[bytes], There]
+
+
+def explain(
+    ledger: Ledger,
+    settings: Settings,
+    path: str | bytes,
+    *,
+    look: Look = lambda _path: There.UNKNOWN,
+) -> list[str]:
+    """Say what is known of the file at `path` (absolute, or below the working directory).
+
+    `look` is asked what lies there when the share is online.
+    """
     absolute = os.path.abspath(os.fsencode(path))
     share = next((one for one in settings.share if _holds(one, absolute)), None)
     if share is None:
         return ["It does not lie in any share of this box; nobody looks there."]
     below = os.path.relpath(absolute, os.fsencode(share.root))
     row = shares.get(ledger, share.name)
-    return [*_of_share(row), *_of_file(ledger, row, b"" if below == b"." else below)]
+    below = b"" if below == b"." else below
+    there = look(absolute) if row.state == "online" else There.UNKNOWN
+    if below and _is_folder(ledger, row.name, below, there):
+        return [*_of_share(row), *_of_folder(ledger, row.name, below)]
+    absent = ["There is no such file now."] if there is There.NOTHING else []
+    return [*_of_share(row), *absent, *_of_file(ledger, row, below, absent=bool(absent))]
+
+
+def _is_folder(ledger: Ledger, share: str, path: bytes, there: There) -> bool:
+    if there is not There.UNKNOWN:
+        return there is There.FOLDER
+    known = sightings.get(ledger, share, path) or next(jobs.at(ledger, share, path), None)
+    holds = sightings.below(ledger, share, path) or jobs.below(ledger, share, path)
+    return known is None and bool(holds)
+
+
+def _of_folder(ledger: Ledger, share: str, path: bytes) -> Iterator[str]:
+    """What keeps a folder out, or how what lies in it stands."""
+    inside = os.path.join(path, b"any.wav")
+    if rule := rules.of_tree(path) or _rule_above(ledger, share, inside):
+        yield f"It is a folder. {_ignored(rule)}"
+        return
+    states = jobs.below(ledger, share, path)
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    files = sightings.below(ledger, share, path)
+    yield f"It is a folder; we know of {files} recordings in it{f': {counts}' if counts else ''}."
+    yield "Ask for one of its files to hear what became of it."
 
 
 def _holds(share: Share, path: bytes) -> bool:
@@ -58,7 +106,7 @@ def _of_share(row: ShareRow) -> Iterator[str]:
         )
 
 
-def _of_file(ledger: Ledger, row: ShareRow, path: bytes) -> Iterator[str]:
+def _of_file(ledger: Ledger, row: ShareRow, path: bytes, *, absent: bool) -> Iterator[str]:
     if not path:
         yield f"It is the folder of the share {row.name}, found by {row.method or 'nobody yet'}."
         return
@@ -71,9 +119,9 @@ def _of_file(ledger: Ledger, row: ShareRow, path: bytes) -> Iterator[str]:
     job = next(jobs.at(ledger, row.name, path), None)
     if job is not None:
         yield from _of_job(ledger, job)
-    elif seen is None:
+    elif seen is None and not absent:
         yield _unseen(ledger, row, path)
-    elif seen.state not in _ARRIVING:
+    elif seen is not None and seen.state not in _ARRIVING:
         yield _ignored(seen.why) if seen.state == sightings.IGNORED else _without_job(seen)
 
 

@@ -17,14 +17,15 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from appliance import daemon, deliver, marker, stage
 from appliance.errors import AlreadyRunning, ApplianceError
 from appliance.nouns import display
 from appliance.settings import Settings, Share
-from appliance.states import ENDED
+from appliance.states import ENDED, State
 from appliance.store import events, gates, housekeeping, jobs, overdue, shares, sightings
 from appliance.store.ledger import Ledger
 
@@ -70,9 +71,13 @@ class Site:
         return round((self.now - days * _DAY) * 1000)
 
     def is_old(self, path: str, days: float) -> bool:
-        """Whether a file has lain unchanged for so many days; one that is gone has not."""
+        """Whether a file has lain unchanged for so many days; one that is gone has not.
+
+        One that was put there lately counts as young, however old it says it is.
+        """
         with contextlib.suppress(OSError):
-            return os.lstat(path).st_mtime < self.now - days * _DAY
+            seen = os.lstat(path)
+            return max(seen.st_mtime, seen.st_ctime) < self.now - days * _DAY
         return False
 
 
@@ -144,16 +149,11 @@ def _uploads(site: Site) -> Iterator[Leftover]:
 
 
 def _quarantine(site: Site) -> Iterator[Leftover]:
-    """What was damaged and put aside."""
-    broken = [
-        site.settings.state(name)
-        for name in _names(site.settings.state_dir)
-        if name.startswith("huey.db.broken")
-    ]
-    put_aside = [path for _, path in _files(site.settings.state("quarantine"))]
-    for path in [*broken, *put_aside]:
-        if site.is_old(path, site.settings.retention.quarantine_days):
-            yield _file(path)
+    """What was damaged and put aside: a database and its log go together."""
+    folder = site.settings.state("quarantine")
+    for path in (os.path.join(folder, name) for name in _names(folder)):
+        if _rests(site, path, site.settings.retention.quarantine_days):
+            yield _tree(path)
 
 
 def _partials(site: Site) -> Iterator[Leftover]:
@@ -162,21 +162,33 @@ def _partials(site: Site) -> Iterator[Leftover]:
         (site.settings.model_dir, _HALF_MODEL),
         (site.settings.state("backups"), _HALF_BACKUP),
     )
+    days = site.settings.retention.partials_days
     for folder, pattern in kinds:
         for name in _names(folder):
             path = os.path.join(folder, name)
-            if pattern.fullmatch(name) and _rests(site, path):
+            if pattern.fullmatch(name) and _rests(site, path, days):
                 yield _tree(path)
 
 
 def _spool(site: Site) -> Iterator[Leftover]:
     """Our copies of recordings that no running job reads."""
     spool = site.settings.state("spool")
-    there = {int(name) for name in _names(spool) if name.isdigit()}
-    for job in sorted(there - {job.id for job in overdue.running(site.ledger)}):
-        folder = stage.folder_of(spool, job)
-        if _rests(site, folder):
-            yield _tree(folder)
+    for number in sorted(int(name) for name in _names(spool) if name.isdigit()):
+        folder = stage.folder_of(spool, number)
+        idle = not _is_running(site.ledger, number)
+        if idle and _rests(site, folder, site.settings.retention.partials_days):
+            yield replace(_tree(folder), remove=partial(_free, site.ledger, spool, number))
+
+
+def _is_running(ledger: Ledger, number: int) -> bool:
+    job = jobs.get(ledger, number)
+    return job is not None and job.state is State.RUNNING
+
+
+def _free(ledger: Ledger, spool: str, number: int) -> None:
+    with ledger.writing():  # or a job that is claimed meanwhile would lose its new copy
+        if not _is_running(ledger, number):
+            stage.free(spool, number)
 
 
 def _owners(site: Site) -> Iterator[Leftover]:
@@ -193,7 +205,7 @@ def _events(site: Site) -> Iterator[Leftover]:
     """Steps of jobs that ended long ago."""
     before = site.before_ms(site.settings.retention.events_days)
     if count := len(events.expired(site.ledger, before_ms=before)):
-        remove = lambda: events.expire(site.ledger, before_ms=before)  # noqa: E731
+        remove = partial(events.expire, site.ledger, before_ms=before)
         yield Leftover("events in the ledger", 0, remove, files=count)
 
 
@@ -201,7 +213,7 @@ def _sightings(site: Site) -> Iterator[Leftover]:
     """Files that were taken away long ago."""
     before = site.before_ms(site.settings.retention.sightings_days)
     if count := len(sightings.gone_since(site.ledger, before_ms=before)):
-        remove = lambda: sightings.expire(site.ledger, before_ms=before)  # noqa: E731
+        remove = partial(sightings.expire, site.ledger, before_ms=before)
         yield Leftover("sightings in the ledger", 0, remove, files=count)
 
 
@@ -273,10 +285,10 @@ def _files(folder: str) -> Iterator[tuple[str, str]]:
             yield inside, os.path.join(inside, name)
 
 
-def _rests(site: Site, path: str) -> bool:
-    """Whether nothing in it has changed for as long as half a thing is kept."""
+def _rests(site: Site, path: str, days: float) -> bool:
+    """Whether nothing in it has changed for so many days."""
     inside = (path for _, path in _files(path))
-    return all(site.is_old(one, site.settings.retention.partials_days) for one in (path, *inside))
+    return all(site.is_old(one, days) for one in (path, *inside))
 
 
 def _file(path: str, *, within: str | None = None) -> Leftover:

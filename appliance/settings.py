@@ -4,8 +4,7 @@ In: TOML (`/etc/appliance/appliance.toml` and `conf.d/*.toml`, on a laptop
 `./appliance.toml`, or nothing at all). Out: a frozen `Settings`, or SettingsInvalid
 with every mistake at once. No other module reads configuration.
 
-Not here: what the page may change (profiles, vocabularies and notifications of the
-ledger), what a folder says about itself (`.transcribe.toml`, admit).
+Not here: what the page may change (the ledger's), what a folder says about itself (admit).
 """
 
 from __future__ import annotations
@@ -16,14 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from appliance import links
 from appliance.errors import SettingsInvalid
@@ -59,10 +51,6 @@ def _spoken(code: str) -> str:
     raise ValueError(f"the model knows no language {code[:20]!r}, {hint}")
 
 
-def _once(formats: tuple[Format, ...]) -> tuple[Format, ...]:
-    return tuple(dict.fromkeys(formats))
-
-
 def _absolute(path: str) -> str:
     if not os.path.isabs(path):
         raise ValueError("must be an absolute path")
@@ -78,7 +66,9 @@ def _address(listen: str) -> str:
 
 Folder = Annotated[str, AfterValidator(_absolute)]
 Language = Annotated[str, AfterValidator(_spoken)]
-Formats = Annotated[tuple[Format, ...], AfterValidator(_once)]
+Formats = Annotated[
+    tuple[Format, ...], AfterValidator(lambda formats: tuple(dict.fromkeys(formats)))
+]
 
 
 class _Section(BaseModel):
@@ -208,8 +198,8 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
-        for mistake in _contradictions(self):
-            raise ValueError(mistake)
+        if mistakes := list(_contradictions(self)):
+            raise ValueError("\n".join(mistakes))
         return self
 
     @property
@@ -257,14 +247,14 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"share: two shares are named {name}"
     state_dir = links.resolved(settings.state_dir)
-    roots = {share.name: links.resolved(share.root) for share in settings.share}
-    for share in settings.share:
+    shares = [(share, links.resolved(share.root)) for share in settings.share]
+    for share, root in shares:
         if share.profile != "default" and share.profile not in settings.profile:
             yield f"share {share.name}: there is no [profile.{share.profile}]"
-        for other in settings.share:
-            if share is not other and _inside(roots[share.name], roots[other.name]):
+        for other, around in shares:
+            if share is not other and _inside(root, around):
                 yield f"share {share.name}: its root lies inside the share {other.name}"
-        if _inside(roots[share.name], state_dir) or _inside(state_dir, roots[share.name]):
+        if _inside(root, state_dir) or _inside(state_dir, root):
             yield f"share {share.name}: its root and [node] state_dir lie inside each other"
     yield from _english_only(settings)
 
@@ -369,9 +359,11 @@ def _invalid(file: str, mistakes: list[str]) -> SettingsInvalid:
 
 def _mistakes(error: ValidationError, whole: type[BaseModel] = Settings) -> list[str]:
     return [
-        f"{_dotted(found['loc'])}"
-        f"{_unknown(found, whole) or found['msg'].removeprefix('Value error, ')}"
+        f"{_dotted(found['loc'])}{line}"
         for found in error.errors(include_url=False)
+        for line in (_unknown(found, whole) or found["msg"].removeprefix("Value error, ")).split(
+            "\n"
+        )
     ]
 
 

@@ -193,7 +193,8 @@ class Supervisor:
 
 
 PROCESSES: Final = ("engine", "worker", "watch", "web")
-TIMERS: Final[Mapping[str, float]] = {"backup": 3600.0}  # verb, seconds; systemd has units for them
+# Verb and seconds; systemd has units for them.
+TIMERS: Final[Mapping[str, float]] = {"backup": 3_600.0, "retention": 86_400.0}
 
 
 def appliance(settings_file: str | None, environment: Mapping[str, str]) -> list[Process]:

@@ -29,6 +29,7 @@ from appliance.errors import (
     ChildKilled,
     DecoderCrash,
     DiskFull,
+    EngineLost,
     Fenced,
     LedgerBusy,
     LedgerDamaged,
@@ -140,8 +141,9 @@ def _judge(job: Job, error: ApplianceError, *, most: int) -> tuple[Verdict, Appl
     failures = job.errors + job.crashes + job.losses + 1  # waiting for a gate is none
     if verdict.state is State.RETRY_WAIT and failures >= most:
         verdict = Verdict(State.DEAD)
-    if verdict.state is State.DEAD and isinstance(error, ChildKilled | Stalled):
-        # Three children died on it: it is the file, and its owner should know.
+    if verdict.state is State.DEAD and isinstance(error, ChildKilled | Stalled | EngineLost):
+        # Three children died on it, or one window of it ended the engine three times, each
+        # time alone: it is the file, and its owner should know.
         error = DecoderCrash(name=display(job.source.name), times=job.crashes + 1)
         verdict = Verdict(State.FAILED)
     return verdict, error

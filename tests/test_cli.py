@@ -125,6 +125,20 @@ def test_a_wrong_word_is_usage(place: Place) -> None:
     place.run("nothing", expect=2)
 
 
+def test_what_would_go_is_said_before_it_goes(place: Place) -> None:
+    place.failed_job()
+    part = place.folder / ".appliance" / "models" / ".large@0123456789ab.part"
+    part.mkdir(parents=True)
+    assert "nothing to remove" in place.run("retention", "--preview")
+    settings = place.folder / "appliance.toml"
+    settings.write_text("[retention]\npartials_days = 0.0000001\n", encoding="utf-8")
+    told = place.read("retention", "--preview")
+    assert [rule["files"] for rule in told["rules"] if rule["rule"] == "partials"] == [1]
+    assert part.exists()
+    assert "partials: 1 removed" in place.run("retention")
+    assert not part.exists()
+
+
 def test_the_log_of_an_attempt_is_shown_in_short_and_line_by_line(place: Place) -> None:
     number = place.failed_job()
     assert "no log of attempt 1" in place.run("jobs", "show", str(number), "--log", expect=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -92,6 +93,34 @@ def test_a_worker_that_keeps_every_slot_hears_that_the_child_lives(tmp_path: Pat
     ring.close()
 
 
+def test_a_child_at_work_holds_its_source_its_ring_its_line_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    path = files.plain_wav(tmp_path / "long.wav", sounds.meeting(120))
+    ring = wire.Ring.create(1)
+    channel, child = worker.start(stderr=subprocess.DEVNULL)
+    with channel, path.open("rb") as source:
+        begin = wire.Begin("long.wav", 80, 1, HOUR, None, vad=True)
+        channel.send(begin, [source.fileno(), ring.fd])
+        while not isinstance((channel.receive(60) or (None,))[0], wire.Ready):
+            pass
+        proc = Path(f"/proc/{child.pid}")
+        held = sorted(os.readlink(fd) for fd in (proc / "fd").iterdir())
+        status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines())
+        limits = (proc / "limits").read_text()
+        child.kill()
+    ring.close()
+    assert child.wait(10) is not None
+    # Python's map of the ring keeps a descriptor of its own.
+    line = [name for name in held if name.startswith("socket:")]
+    assert len(line) == 1
+    assert held == sorted(["/dev/null"] * 3 + ["/memfd:ring (deleted)"] * 2 + line + [str(path)])
+    assert (status["Seccomp"], status["NoNewPrivs"], status["Threads"]) == ("2", "1", "1")
+    assert {int(status[name], 16) for name in ("CapPrm", "CapEff", "CapInh")} == {0}
+    for limit, soft in (("core file size", "0"), ("processes", "0"), ("open files", "64")):
+        assert re.search(rf"Max {limit} +{soft} ", limits), limits
+
+
 def test_a_child_nobody_needs_leaves_quietly() -> None:
     channel, child = worker.start()
     channel.close()
@@ -147,7 +176,7 @@ def test_the_track_in_the_language_asked_for_is_heard(
 # --- damaged files ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["wav", "mp3", "flac", "mkv"])
+@pytest.mark.parametrize("kind", ["wav", "mp3", "flac", "mkv", "wma"])
 def test_half_an_upload_is_heard_and_the_rest_reported_missing(
     kind: str, shelf: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -185,7 +214,7 @@ def test_half_an_upload_whose_index_comes_last_has_not_arrived(
     assert worker.decode(files.zero_tail(path, 0.5)).code == "source.truncated-upload"
 
 
-@pytest.mark.parametrize("kind", ["ogg", "opus", "ts", *UNMEASURED])
+@pytest.mark.parametrize("kind", ["ogg", "opus", "ts", "aac", *UNMEASURED])
 def test_where_nobody_knows_the_length_a_cut_is_reported(
     kind: str, talk: sounds.Sound, tmp_path: Path
 ) -> None:
@@ -261,6 +290,17 @@ def test_every_channel_of_a_mixing_desk_is_heard(channels: int, tmp_path: Path) 
     sound[:, -1] = sounds.meeting(10)
     path = tmp_path / "desk.wav"
     header = files.wav_header(channels=channels, rate=SAMPLE_RATE, data=sound.nbytes)
+    path.write_bytes(header + sound.tobytes())
+    heard = worker.decode(path)
+    assert heard.ended is not None, heard
+    assert heard.ended.seconds == 10.0
+    assert heard.ended.speech > 5
+
+
+def test_samples_of_64_bits_that_nobody_placed_are_heard(tmp_path: Path) -> None:
+    sound = sounds.meeting(10).astype(np.int64) << 48
+    path = tmp_path / "wide.wav"
+    header = files.wav_header(channels=1, rate=SAMPLE_RATE, bits=64, data=sound.nbytes)
     path.write_bytes(header + sound.tobytes())
     heard = worker.decode(path)
     assert heard.ended is not None, heard

@@ -9,8 +9,9 @@ import pytest
 
 from appliance import admit
 from appliance.admit import rules
+from appliance.cli.explain import _look
 from appliance.errors import NoAudioTrack, ShareOffline
-from appliance.explain import _JOB, explain
+from appliance.explain import _JOB, There, explain
 from appliance.nouns import Options, Source
 from appliance.settings import Settings
 from appliance.states import State, Verdict
@@ -129,3 +130,49 @@ def running(ledger: Ledger) -> jobs.Job:
     job = jobs.claim(ledger, born.id, owner="w")
     assert job is not None
     return job
+
+
+@pytest.mark.parametrize("there", [There.FOLDER, There.UNKNOWN])
+def test_a_folder_is_spoken_of_as_a_folder(
+    ledger: Ledger, settings: Settings, there: There
+) -> None:
+    for path in (b"monday/a.mp4", b"monday/deep/b.mp4", b"monday2/c.mp4", b"monday.mp4"):
+        admit.admit(ledger, source(path), Options())
+    folder = f"{settings.share[0].root}/monday"
+    told = " ".join(explain(ledger, settings, folder, look=lambda _path: there))
+    assert "a folder; we know of 2 recordings in it: 2 queued" in told
+
+
+def test_a_folder_that_is_kept_out_says_by_which_rule(ledger: Ledger, settings: Settings) -> None:
+    for path, rule in (("@eaDir", "system-folder"), ("private/deep", "notranscribe")):
+        marked = source(b"private/.notranscribe")
+        sightings.note(ledger, marked, sightings.IGNORED, correlation="c", why="notranscribe")
+        whole = f"{settings.share[0].root}/{path}"
+        told = " ".join(explain(ledger, settings, whole, look=lambda _path: There.FOLDER))
+        assert "It is a folder." in told
+        assert rules.SENTENCES[rule] in told
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing(ledger: Ledger, settings: Settings) -> None:
+    path = f"{settings.share[0].root}/talk.mp4"
+    told = explain(ledger, settings, path, look=lambda _path: There.NOTHING)
+    assert told == ["There is no such file now."]
+    admit.admit(ledger, source(), Options())
+    told = explain(ledger, settings, path, look=lambda _path: There.NOTHING)
+    assert told[0] == "There is no such file now."
+    assert "queue" in told[1]
+
+
+def test_nobody_is_asked_while_the_share_is_away(ledger: Ledger, settings: Settings) -> None:
+    shares.seen(ledger, "s", state="offline")
+
+    def hangs(_path: bytes) -> There:
+        raise AssertionError("a file server that hangs was asked")
+
+    explain(ledger, settings, f"{settings.share[0].root}/talk.mp4", look=hangs)
+
+
+def test_the_file_system_says_what_lies_at_a_path(tmp_path: Path) -> None:
+    (tmp_path / "talk.wav").write_bytes(b"1")
+    found = [_look(bytes(tmp_path / name)) for name in ("talk.wav", "", "no", "talk.wav/no")]
+    assert found == [There.FILE, There.FOLDER, There.NOTHING, There.NOTHING]

@@ -129,9 +129,9 @@ def test_a_damaged_ledger_is_named_and_migrate_mends_it(place: Place) -> None:
 
 
 def test_up_runs_what_a_timer_would_run() -> None:
-    (backup,) = [one for one in supervise.appliance(None, {}) if one.every is not None]
-    assert (backup.name, backup.every) == ("backup", 3600.0)
-    assert not backup.is_due, "first of all the box is to be up"
+    timed = [one for one in supervise.appliance(None, {}) if one.every is not None]
+    assert {one.name: one.every for one in timed} == {"backup": 3_600.0, "retention": 86_400.0}
+    assert not any(one.is_due for one in timed), "first of all the box is to be up"
 
 
 def test_what_a_timer_would_run_ends_in_silence_and_comes_again() -> None:

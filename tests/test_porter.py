@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -40,12 +41,12 @@ HOUSE = Path(__file__).parent.parent
 class Site:
     """A share with a recording, its claimed job, and porters to send."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, state: Path | None = None) -> None:
         self.root = folder / "share"
         self.root.mkdir()
         facts = {"name": "s", "root": str(self.root), "require_marker": False}
         self.settings = Settings.model_validate(
-            {"node": {"state_dir": str(folder / "state")}, "share": [facts]}
+            {"node": {"state_dir": str(state or folder / "state")}, "share": [facts]}
         )
         self.share = self.settings.share[0]
         schema.prepare(self.settings.state_dir)
@@ -98,6 +99,14 @@ def test_a_recording_is_copied_by_a_child_and_the_child_is_kept(site: Site) -> N
         porters.stage(site.job("more.wav"), site.share, stop=go_on)
         assert children() == kept
     assert children() == set()
+
+
+def test_a_share_may_lie_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    made = Site(folder, state=tmp_path / "state")
+    with made.ledger, Porters(made.settings) as porters:
+        assert porters.stage(made.job(), made.share, stop=go_on).size == 5
 
 
 def test_exports_are_made_where_they_are_delivered(site: Site) -> None:
@@ -206,6 +215,7 @@ def test_one_that_dies_between_two_errands_is_replaced(site: Site) -> None:
         porters.stage(site.job(), site.share, stop=go_on)
         for pid in children():
             os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         porters.stage(site.job("more.wav"), site.share, stop=go_on)
 
 
@@ -249,7 +259,7 @@ def test_porters_die_with_their_worker(site: Site) -> None:
     assert worker.stdin is not None
     assert worker.stdout is not None
     with worker.stdin, worker.stdout:
-        worker.stdin.write(site.settings.model_dump_json())
+        worker.stdin.write(json.dumps(site.settings.model_dump()))
         worker.stdin.close()
         pid = int(worker.stdout.readline().strip("[]\n"))
         worker.kill()

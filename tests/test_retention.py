@@ -12,6 +12,8 @@ import pytest
 
 from appliance import daemon, deliver, logbook, retention
 from appliance.errors import AlreadyRunning, ShareOffline, SourceUnreadable
+from appliance.health import checks
+from appliance.health.finding import Finding, Level
 from appliance.nouns import Options, Source
 from appliance.settings import Settings
 from appliance.states import State, Verdict
@@ -93,11 +95,11 @@ def everything(folder: Path) -> set[str]:
 FILES = {  # a file of the box, the rule that takes it, the days it stays
     "logs/7/1.jsonl": ("logs", 90),
     "uploads/7/talk.wav": ("uploads", 30),
-    "quarantine/ledger.db": ("quarantine", 30),
-    "huey.db.broken-wal": ("quarantine", 30),
+    "quarantine/2026/ledger.db": ("quarantine", 30),
     "models/.large@0123456789ab.part/model.bin": ("partials", 1),
     "backups/.ledger-1.db": ("partials", 1),
     "backups/ledger.db.part": ("partials", 1),
+    "backups/ledger-2026-01-01T00-00-00Z.db.new": ("partials", 1),
     "spool/99/source.part": ("spool", 1),
     f"run/owners/{'0' * 32}": ("owners", 1),
     f"run/owners/{'0' * 32}.json": ("owners", 1),
@@ -127,7 +129,7 @@ def test_a_file_goes_when_its_days_are_over_and_not_before(kept: Kept, name: str
         "huey.db",
         "reserve",
         "migrate.lock",
-        "backups/ledger-2026-01-01.db",
+        "backups/ledger-2026-01-01T00-00-00Z.db",
         "backups/2026/ledger.db",
         "models/large@0123456789ab/model.bin",
         "models/.transcribe",
@@ -197,6 +199,13 @@ def test_events_of_ended_jobs_go_in_batches_and_those_of_living_ones_stay(kept: 
     assert len(list(events.of_job(kept.ledger, young.id))) == 4
     assert "events" not in kept.sweep()
     assert jobs.get(kept.ledger, old.id) is not None
+
+
+def test_a_file_that_came_lately_is_young_however_old_it_says_it_is(kept: Kept) -> None:
+    file = kept.state("uploads", "talk.wav")
+    file.write_bytes(b"1")
+    os.utime(file, (0, 0))
+    assert kept.sweep() == {}
 
 
 def test_a_file_that_is_gone_for_long_is_forgotten_and_no_other(kept: Kept) -> None:
@@ -300,6 +309,22 @@ def test_a_preview_leaves_no_trace_and_a_run_is_remembered(kept: Kept) -> None:
     assert housekeeping.last(kept.ledger) is None
     kept.sweep()
     assert housekeeping.last(kept.ledger) == pytest.approx(kept.ledger.clock().wall_ms, abs=60_000)
+
+
+def test_check_says_when_nothing_was_tidied_up_for_days(kept: Kept) -> None:
+    def told() -> Finding:
+        return next(checks.upkeep(kept.ledger, kept.settings))
+
+    kept.job(b"talk.wav")
+    kept.later(1)
+    assert told().level is Level.OK
+    kept.later(2)
+    assert told().level is Level.WARN
+    kept.sweep()
+    assert told().level is Level.OK
+    assert "0 hours ago" in told().text
+    kept.later(3)
+    assert told().level is Level.WARN
 
 
 def test_two_runs_at_once_are_one_too_many(kept: Kept) -> None:

@@ -67,6 +67,18 @@ def test_a_contradiction_is_named(tmp_path: Path, text: str, told: str) -> None:
     assert told in mistakes(tmp_path, text)
 
 
+def test_every_contradiction_is_told_in_one_go(tmp_path: Path) -> None:
+    told = mistakes(
+        tmp_path,
+        "[[share]]\nname='a'\nroot='/a'\nprofile='x'\n"
+        "[[share]]\nname='b'\nroot='/a/b'\n[[share]]\nname='b'\nroot='/c'\n",
+    )
+    assert "3 mistake(s)" in told
+    lines = told.splitlines()
+    for mistake in ("two shares are named b", "no [profile.x]", "inside the share a"):
+        assert [line for line in lines if line.startswith("  share") and mistake in line], told
+
+
 def test_drop_ins_are_laid_over_in_order(tmp_path: Path) -> None:
     file = written(tmp_path, "[worker]\ncount = 3\n[[share]]\nname = 'a'\nroot = '/a'\n")
     (tmp_path / "conf.d").mkdir()

@@ -25,6 +25,7 @@ from appliance.errors import (
     EngineLost,
     EngineUnreachable,
     Fenced,
+    GpuLost,
     Interrupted,
     LedgerBusy,
     ShareReadOnly,
@@ -135,7 +136,7 @@ def test_a_site_may_ask_for_fewer_failures(box: Box, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(
         type(box), "settings", box.settings.model_copy(update={"worker": worker}), raising=False
     )
-    assert performed(box, monkeypatch, EngineLost()).state is State.DEAD
+    assert performed(box, monkeypatch, GpuLost()).state is State.DEAD
 
 
 def test_an_end_that_cannot_be_written_is_written_as_soon_as_it_can_be(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import AlreadyRunning, Interrupted, NoAudioTrack, ShareFull
+from appliance.errors import AlreadyRunning, NoAudioTrack, ShareFull
 from appliance.nouns import Source
 from appliance.states import State, Verdict
 from appliance.store import exports, gates, jobs, schema, shares, sightings
@@ -421,34 +421,6 @@ def test_a_folder_we_may_not_look_into_has_lost_nothing(watched: Watched) -> Non
     (watched.root / "a" / ".notranscribe").touch()
     watched.look_again()
     assert watched.queued("a/talk.wav")
-
-
-# --- what died half written ---------------------------------------------------------------------
-
-
-def test_what_nobody_is_writing_any_more_is_taken_away(watched: Watched) -> None:
-    for name in ("a/over.wav", "a/running.wav"):
-        watched.drop(name)
-    watched.until(lambda: watched.queued("a/over.wav", "a/running.wav"))
-    over, running = jobs.listing(watched.ledger, newest=False)
-    for job in (over, running):
-        claimed = jobs.claim(watched.ledger, job.id, owner="died")
-        assert claimed is not None
-        jobs.end(watched.ledger, claimed, Verdict(State.QUEUED), Interrupted(), who="died")
-    jobs.cancel(watched.ledger, jobs.must(watched.ledger, over.id), who="a person")
-    jobs.claim(watched.ledger, running.id, owner="alive")
-    ours = [f"a/.~appliance-{over.id}.1.txt", f"a/.~appliance-{running.id}.1.txt"]
-    theirs = [
-        f"a/.~appliance-{running.id}.2.txt",  # somebody is writing it
-        f".~appliance-{over.id}.1.txt",  # not beside that recording
-        "a/.~appliance-99.1.txt",  # of no job we know
-        "a/.~appliance-probe",
-    ]
-    for name in (*ours, *theirs):
-        watched.drop(name, b"half")
-    watched.look_again()
-    assert [name for name in ours if (watched.root / name).exists()] == []
-    assert [name for name in theirs if (watched.root / name).exists()] == theirs
 
 
 # --- try again ----------------------------------------------------------------------------------

@@ -8,18 +8,22 @@ Not here: transcribing anything. The box runs without its pages.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from flask import Flask
 
 from appliance.settings import Settings
-from web import api, db, failures, headers, health, pages, words
+from web import api, asked, db, failures, headers, health, pages, words
 
 
-def create_app(settings: Settings) -> Flask:
-    """Build the pages of one box. Its ledger must have been prepared."""
+def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> Flask:
+    """Build the pages of one box. Its ledger must have been prepared. `clock` in seconds."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     db.open_for(app, settings)
+    asked.keep_for(app, clock)
     headers.guard(app, settings)
     failures.catch(app)
     words.teach(app)

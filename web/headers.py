@@ -1,7 +1,7 @@
 """What every answer carries: nothing from elsewhere runs here, nobody frames us, nobody sniffs.
 
 Also which names this box answers to: a page of the internet that points its own name at
-this box (DNS rebinding) is refused.
+this box (DNS rebinding) is refused, and so is what a page of another site asks for.
 
 Not here: who may see what (accounts, still to come).
 """
@@ -12,7 +12,7 @@ import socket
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Response, abort, request
 from werkzeug.exceptions import SecurityError
 
 from appliance.settings import Settings
@@ -36,13 +36,25 @@ def guard(app: Flask, settings: Settings) -> None:
     """Put the headers on every answer and refuse strange names."""
     ours = names_of_this_box(settings)
 
+    def refuse_other_sites() -> None:
+        # A browser says where a request comes from. A link that somebody follows may lead
+        # to a page; nothing else of another site gets as far as a question to the ledger.
+        if request.headers.get("Sec-Fetch-Site") == "cross-site" and not _is_followed_link():
+            abort(403)
+
     def refuse_strange_names() -> None:
         # Not by TRUSTED_HOSTS: Werkzeug 3.1 cuts a name at its first colon, so [::1] never fits.
         if _host() not in ours:
             raise SecurityError("not a name of this box")
 
     app.before_request(refuse_strange_names)
+    app.before_request(refuse_other_sites)
     app.after_request(_seal)
+
+
+def _is_followed_link() -> bool:
+    to_a_page = request.headers.get("Sec-Fetch-Dest") == "document"
+    return to_a_page and request.method == "GET" and request.blueprint == "pages"
 
 
 def names_of_this_box(settings: Settings) -> frozenset[str]:

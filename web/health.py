@@ -10,8 +10,7 @@ from __future__ import annotations
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from appliance.health import ready
-from web import db
+from web import asked
 
 bp = Blueprint("health", __name__)
 
@@ -25,7 +24,7 @@ def healthz() -> ResponseReturnValue:
 @bp.get("/readyz")
 def readyz() -> ResponseReturnValue:
     """Can take work: 200, or 503 with the checks that fail."""
-    found = ready.answers(db.ledger(), db.settings())
+    found = asked.answers()
     checks = {
         name: {"status": "fail", "code": trouble.code} if trouble else {"status": "pass"}
         for name, trouble in found.items()

@@ -43,6 +43,7 @@ class Seen:
     day: Tally
     idle_queue: int  # jobs that wait although nobody works
     free_gb: float  # on the disk of the box
+    dead: frozenset[str] = frozenset()  # which of worker and watch surely do not run
     isolation: Confinement | None = None  # what holds the decoder in; None: nobody asked yet
 
 
@@ -66,7 +67,14 @@ def _box(seen: Seen) -> Iterator[Need]:
         )
     if seen.isolation is not None and (weak := isolation.weakness(seen.isolation)):
         yield _of_error(weak)
-    if seen.idle_queue and not any(seen.answers.values()):
+    for name, does in _DOES.items():
+        if name in seen.dead:
+            yield Need(
+                f"The {name} is not running: {does}.",
+                "Start it: `appliance up` starts everything;"
+                f" on the box, the unit appliance-{name}.",
+            )
+    if seen.idle_queue and "worker" not in seen.dead and not any(seen.answers.values()):
         waiting = words.count_of(seen.idle_queue, "recording")
         yield Need(
             f"{waiting} queued for more than a minute, and nobody works.",
@@ -77,6 +85,12 @@ def _box(seen: Seen) -> Iterator[Need]:
             "No folder is watched yet.",
             "Name one in the settings, under [[share]], and start the appliance again.",
         )
+
+
+_DOES = {
+    "watch": "recordings that are dropped now are not found",
+    "worker": "what is queued is not transcribed",
+}
 
 
 def _gates(seen: Seen) -> Iterator[Need]:

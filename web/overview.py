@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance import daemon, weights
-from appliance.health import isolation, ready
+from appliance.health import checks, isolation
 from appliance.settings import GB, Settings
 from appliance.states import State
 from appliance.store import attempts, board, gates, jobs, shares, sightings
@@ -23,7 +23,7 @@ from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger, Moment
 from appliance.store.shares import ShareRow
 from appliance.store.sightings import Sighting
-from web import words
+from web import asked, words
 from web.estimate import Working, seconds_until_ready, working
 from web.needs import Need, Seen, needs
 
@@ -109,22 +109,23 @@ def gather(ledger: Ledger, settings: Settings) -> Overview:
     day = board.tally(ledger, since_ms=now.wall_ms - _DAY_MS)
     stuck = not running and queue and now.wall_ms - queue[0].updated_ms > _IDLE_MS
     room = _disk(settings)
-    asked = Seen(
+    looked_at = Seen(
         settings,
-        ready.answers(ledger, settings),
+        asked.answers(),
         tuple(gates.closed(ledger)),
         rows,
         day,
         idle_queue=counts[State.QUEUED] if stuck else 0,
         free_gb=room.free / GB,
         isolation=isolation.known(settings.run_dir),
+        dead=checks.not_running(settings.state_dir, settings.run_dir),
     )
-    found = needs(asked)
+    found = needs(looked_at)
     return Overview(
         now=now,
         verdict=_verdict(found, counts, arriving.count, _ready_ms(ledger, settings, at_work)),
         needs=found,
-        gates=asked.gates,
+        gates=looked_at.gates,
         working=at_work,
         queue=queue,
         waiting=tuple(board.page(ledger, WAITING, limit=_SHOWN)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterable
 from typing import Final
 
@@ -9,10 +10,11 @@ import click
 
 from appliance import doctor
 from appliance.cli.site import Site, plain, say, site
-from appliance.explain import explain
+from appliance.explain import There, explain
 from appliance.health import checks
 from appliance.health.finding import Finding, Level
 
+_PATIENCE_SECONDS: Final = 3.0
 _MARKS: Final = {Level.OK: ("ok", "green"), Level.WARN: ("!!", "yellow"), Level.FAIL: ("XX", "red")}
 
 
@@ -22,13 +24,32 @@ _MARKS: Final = {Level.OK: ("ok", "green"), Level.WARN: ("!!", "yellow"), Level.
 def explain_(of: Site, path: str) -> None:
     """Say what became of a file, or what it waits for."""
     with of.ledger() as ledger:
-        sentences = explain(ledger, of.settings(), path)
+        sentences = explain(ledger, of.settings(), path, look=_look)
     if of.as_json:
         of.one({"path": path, "sentences": sentences})
     else:
         for sentence in sentences:
             say(sentence)
     of.tell_if_stopped()
+
+
+def _look(path: bytes) -> There:
+    """Ask the file system, in a process that we need not wait for: a file server may hang."""
+    child = subprocess.Popen(
+        ["/usr/bin/stat", "--format=%F", "--", path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"LC_ALL": "C"},
+    )
+    try:
+        told, trouble = child.communicate(timeout=_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return There.UNKNOWN
+    if child.returncode == 0:
+        return There.FOLDER if told.strip() == b"directory" else There.FILE
+    gone = (b"No such file or directory", b"Not a directory")
+    return There.NOTHING if trouble.strip().endswith(gone) else There.UNKNOWN
 
 
 @click.command()

@@ -79,6 +79,8 @@ def frame_bytes(codec: str, head: bytes) -> int | None:
         return None
     if codec.startswith(("mp1", "mp2", "mp3")):
         return _mpeg_frame(int.from_bytes(head[:4], "big"))
+    if codec == "aac" and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:  # ISO/IEC 13818-7, 6.2
+        return (int.from_bytes(head[3:6], "big") & 0x3_FFE0) >> 5
     if head[:2] != b"\x0b\x77":
         return None
     if codec == "eac3":
@@ -143,6 +145,12 @@ def _transport_stream(data: Readable) -> bool:
     return False
 
 
+def _riff(data: Readable) -> bool:
+    """The first chunk of an AVI says how long it is, once its recorder has come to an end."""
+    size = int.from_bytes(data.look(4, 4), "little")
+    return 0 < size < 0xFFFF_0000 and 8 + size > data.size
+
+
 def _boxes(data: Readable) -> bool:
     """The last box of an MP4 must not go on behind the end, and one of them is the index."""
     at, kinds = 0, list[bytes]()
@@ -160,6 +168,7 @@ def _boxes(data: Readable) -> bool:
 
 
 _ENDS: Final[dict[str, Callable[[Readable], bool]]] = {
+    "avi": _riff,
     "ogg": _ogg,
     "mpeg": _program_stream,
     "mpegts": _transport_stream,

@@ -105,12 +105,15 @@ class Media:
     track: AudioStream
     recording: Recording
     promise: Promise | None  # what the file must hold
+    cut: Heard  # whether libav said that it broke off; hears on for as long as we decode
 
 
 def open_media(data: Bytes, *, name: str, language: str | None, max_seconds: float) -> Media:
     """Open the file and choose its track. Raises a `source.*` error."""
     if data.size == 0:
         raise SourceEmpty(name=name)
+    cut = Heard("ended prematurely", "no index at the end")
+    logging.getLogger("libav").addHandler(cut)  # for good: this process reads one file
     container, guessed = _container(data, name)
     track = _track(container, name, language)
     believed = promises.believed(container, track, guessed=guessed, size=data.size)
@@ -120,7 +123,7 @@ def open_media(data: Bytes, *, name: str, language: str | None, max_seconds: flo
     promise = promises.promise(
         container, track, guessed=guessed, head=data.head(), start=recording.start
     )
-    return Media(name, data, container, track, recording, promise)
+    return Media(name, data, container, track, recording, promise, cut)
 
 
 def check_sound(name: str, *, rate: int, channels: int) -> None:

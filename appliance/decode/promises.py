@@ -18,6 +18,7 @@ _WRITTEN_DOWN: Final = frozenset(
     "aiff ape asf au avi caf dsf flac flv matroska mov mp3 mp4 m4a mxf ogg tta w64 wav webm wv".split()  # noqa: E501, SIM905 - a list of words
 )
 _ROOM: Final = 1.02  # how much more than its bytes can hold a file may promise
+_ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _UNKNOWN: Final = 0x7FFF_0000  # from here on a recorder did not know how long it would run
 
 
@@ -44,11 +45,11 @@ def believed(
     container: InputContainer, track: AudioStream, *, guessed: bool, size: int
 ) -> float | None:
     """The declared seconds if that is no guess and the file has room for them."""
-    seconds = declared(container, track)
-    if guessed or seconds is None or not formats(container) & _WRITTEN_DOWN:
+    seconds, context = declared(container, track), track.codec_context
+    plain = context.name.startswith("pcm_")  # its bit rate never lies, and a guess from it is none
+    if (guessed and not plain) or seconds is None or not formats(container) & _WRITTEN_DOWN:
         return None
-    context = track.codec_context
-    if context.name.startswith("pcm_") and context.bit_rate:
+    if plain and context.bit_rate:
         room = size * 8 / context.bit_rate
         return None if seconds > room * _ROOM + 1 else seconds
     return seconds
@@ -62,6 +63,9 @@ def promise(
     if "sox" in formats(container) or _is_plain_wav(container, track):
         seconds = sox_seconds(head) or riff_seconds(head)
         return None if seconds is None else Promise(seconds, exact=True)
+    if "asf" in formats(container):  # of one cut short, libav declares something in between
+        seconds = asf_seconds(head)
+        return None if seconds is None else Promise(seconds - start, exact=False)
     seconds = None if guessed else declared(container, track)
     if seconds is None or not formats(container) & _WRITTEN_DOWN:
         return None
@@ -77,6 +81,19 @@ def formats(container: InputContainer) -> frozenset[str]:
 def _is_plain_wav(container: InputContainer, track: AudioStream) -> bool:
     """In a WAV of another codec the number of samples is written down as well."""
     return "wav" in formats(container) and track.codec_context.name.startswith("pcm_")
+
+
+def asf_seconds(head: bytes) -> float | None:
+    """How long the file properties of an ASF say it is; None for one that was broadcast.
+
+    Advanced Systems Format, section 3.2.
+    """
+    at = head.find(_ASF_PROPERTIES)
+    if at < 0 or len(head) < at + 92:
+        return None
+    length, _, preroll, flags = struct.unpack_from("<QQQI", head, at + 64)
+    seconds = float(length / 1e7 - preroll / 1e3)  # 100 ns, and ms
+    return seconds if seconds > 0 and not flags & 1 else None
 
 
 def sox_seconds(head: bytes) -> float | None:

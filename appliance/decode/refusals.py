@@ -25,7 +25,7 @@ _XML: Final = re.compile(r"<\?xml[^>]*>|<!--[^>]*>|<!DOCTYPE[^>]*>", re.IGNORECA
 _LINES: Final = 50  # a list that hides its purpose longer than this is not readable either way
 
 _ENCRYPTED_TAGS: Final = frozenset({"enca", "drms", "aavd"})
-_PROTECTION_KEYS: Final = ("asf_protection", "asf_license", "asf_key_id")
+_PROTECTION_KEYS: Final = ("asf_protection", "asf_license", "asf_key_id", "enc_key_id")
 
 
 def is_playlist(head: bytes) -> bool:

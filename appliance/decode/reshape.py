@@ -17,7 +17,12 @@ from av.filter.graph import Graph
 from appliance.nouns import SAMPLE_RATE
 
 # By numpy's name of a sample: where its silence lies, and how far from there it goes.
-_SCALES: Final = {"u1": (128.0, 128.0), "i2": (0.0, 32_768.0), "i4": (0.0, 2_147_483_648.0)}
+_SCALES: Final = {
+    "u1": (128.0, 128.0),
+    "i2": (0.0, 2.0**15),
+    "i4": (0.0, 2.0**31),
+    "i8": (0.0, 2.0**63),
+}
 
 Shape = tuple[str, str, int]  # sample format, layout, rate
 
@@ -67,9 +72,18 @@ class Reshaper:
             yield np.ravel(ready.to_ndarray()).astype(np.int16, copy=False)
 
 
+def _samples(frame: AudioFrame) -> npt.NDArray[np.generic]:
+    """The samples of a frame; those of 64 bits PyAV does not hand out itself."""
+    if not frame.format.name.startswith("s64"):
+        samples: npt.NDArray[np.generic] = frame.to_ndarray()
+        return samples
+    count = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)
+    return np.stack([np.frombuffer(bytes(plane), np.int64)[:count] for plane in frame.planes])
+
+
 def _mixed(frame: AudioFrame) -> AudioFrame:
     """Mix channels that nobody placed, like those of a mixing desk, all alike."""
-    samples = frame.to_ndarray()
+    samples = _samples(frame)
     if frame.format.is_planar:
         samples = samples.T
     samples = samples.reshape(-1, frame.layout.nb_channels)

@@ -10,7 +10,6 @@ Not here: opening the file (media), cutting the sound (windows).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import Final
 
@@ -21,10 +20,17 @@ from av.audio.frame import AudioFrame
 from av.packet import Packet
 
 from appliance.decode import ends
-from appliance.decode.media import Heard, Media, check_sound
+from appliance.decode.media import Media, check_sound
 from appliance.decode.promises import formats
 from appliance.decode.reshape import Reshaper, Shape, shape_of
-from appliance.errors import NoAudioData, NodeIO, SourceUnreadable, TooLong, TruncatedUpload
+from appliance.errors import (
+    NoAudioData,
+    NodeIO,
+    Protected,
+    SourceUnreadable,
+    TooLong,
+    TruncatedUpload,
+)
 from appliance.nouns import SAMPLE_RATE
 
 Block = npt.NDArray[np.int16]
@@ -34,12 +40,16 @@ _DEAF: Final = 64  # read errors in a row that end a file
 _NOISE: Final = 2_000  # damaged packets before the first sound that end a file
 _CLOSE: Final = 2.0  # seconds a promise may be off
 _LENGTHLESS: Final = frozenset({"au", "wav"})  # piped into a file, they end anywhere
+_LEFT: Final = 64 << 10  # bytes behind the sound of a file that nobody wonders about
+_ADTS: Final = 7  # bytes of the header of a frame of AAC
 _PADDED: Final = frozenset({"matroska", "mov", "webm"})  # may have room to spare at the end
 _GAP: Final = 0.25  # seconds of nothing that are worth filling
 _LOST_FRAME: Final = 0.05  # the same where there can be no pause: a frame of FLAC is 0.1 s
 _GAP_UNPROVEN: Final = 60.0  # seconds of nothing that we believe where no duration proves them
 # Formats whose packets say when they were recorded; in others the stamps are counted.
-_STAMPED: Final = frozenset({"asf", "flac", "flv", "matroska", "mov", "mpegts", "ogg", "webm"})
+_STAMPED: Final = frozenset(
+    {"asf", "flac", "flv", "matroska", "mov", "mpegts", "nut", "ogg", "webm"}
+)
 _UNBROKEN: Final = frozenset({"flac", "ogg"})  # of those, the ones that never pause
 
 
@@ -54,7 +64,6 @@ class Sound:
         self._stamps = _Stamps(media)
         self._lost = 0.0  # seconds of silence where the file should have held sound
         self._last: Packet[av.AudioStream] | None = None
-        self._broke_off = Heard("ended prematurely", "no index at the end")
         self.samples = 0
         self.good = 0  # packets that held sound
         self.damaged = 0  # packets that could not be decoded
@@ -91,7 +100,7 @@ class Sound:
         names, data = formats(self._media.container), self._media.data
         kept_its_promise = self._media.promise is not None and names & _PADDED
         return (
-            self._broke_off.yes
+            self._media.cut.yes
             or self._is_half(self._last, names)
             or ends.breaks_off(names, data)
             or (not kept_its_promise and ends.is_blank(self._zeros(), data.size))
@@ -104,21 +113,19 @@ class Sound:
         if last.is_corrupt and not (names & _LENGTHLESS and self._media.promise is None):
             return True
         must = ends.frame_bytes(self._media.track.codec_context.name, bytes(last)[:8])
-        return must is not None and last.size < must
+        if must is not None and last.size < must:
+            return True
+        if last.pos is None or self._media.promise is not None:
+            return False
+        size = self._media.data.size
+        left = size - last.pos - last.size  # what libav did not make sense of
+        return left > max(_LEFT, size // 10) or ("aac" in names and 0 < left < _ADTS)
 
     def _zeros(self) -> int:
         return ends.zeros(self._media.data)
 
     def blocks(self) -> Iterator[Block]:
         """Decode everything. Raises a `source.*` error when there is no sound to be had."""
-        logger = logging.getLogger("libav")
-        logger.addHandler(self._broke_off)
-        try:
-            yield from self._blocks()
-        finally:
-            logger.removeHandler(self._broke_off)
-
-    def _blocks(self) -> Iterator[Block]:
         waiting: list[Block] = []
         length = 0
         for piece in self._pieces():
@@ -159,6 +166,8 @@ class Sound:
 
     def _see(self, packet: Packet[av.AudioStream]) -> None:
         """Remember the last packet, and count one before it that was not all there."""
+        if packet.has_sidedata("encryption_info"):  # the only trace that libav leaves of it in MP4
+            raise Protected(name=self._media.name)
         if packet.size:
             self.damaged += self._last is not None and self._last.is_corrupt
             self._last = packet

@@ -47,7 +47,6 @@ from appliance.store.ledger import Ledger
 
 Guard = Callable[[], None]  # raises share.* (or OSError) when this is not the share we know
 LAST: Final = "json"  # the commit mark: where it is, the others are
-HIDDEN: Final = ".~appliance-"  # how the name of a half-written file begins
 _TEMP: Final = re.compile(rb"\.~appliance-(\d+)\.(\d+)\.")
 
 _SAYS: Final[Mapping[int, type[ApplianceError]]] = {
@@ -117,12 +116,6 @@ def withdraw(ledger: Ledger, root: str, job: Job, row: Published, *, guard: Guar
         return ours
 
 
-def job_of_hidden(name: bytes) -> int | None:
-    """Say which job a hidden name belongs to; None for any other name."""
-    found = _TEMP.match(name)
-    return None if found is None else int(found[1])
-
-
 def sweep(root: str, folder: bytes, job_id: int, attempt: int) -> int:
     """Remove what attempts before `attempt` left half written in `folder`; say how many.
 
@@ -183,7 +176,7 @@ class _Parcel:
 
     @classmethod
     def of(cls, job: Job, export: Export) -> _Parcel:
-        temp = f"{HIDDEN}{job.id}.{job.attempt}{export.suffix}"
+        temp = f".~appliance-{job.id}.{job.attempt}{export.suffix}"
         return cls(export, hashlib.sha256(export.content).hexdigest(), temp.encode())
 
 

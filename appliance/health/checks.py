@@ -18,8 +18,11 @@ from appliance.health import isolation, keeping, ready, room
 from appliance.health.finding import Finding, Level
 from appliance.settings import GB, Profile, Settings
 from appliance.states import State
-from appliance.store import gates, jobs, shares
+from appliance.store import gates, housekeeping, jobs, shares
 from appliance.store.ledger import Ledger
+
+_DAY_MS: Final = 86_400_000
+_UPKEEP_DAYS: Final = 2.0
 
 
 def held(folder: str, name: str) -> bool:
@@ -43,6 +46,13 @@ def running(state_dir: str, run_dir: str) -> frozenset[str]:
     """Which of up, worker and watch live on this state directory."""
     locks = {"up": state_dir, "worker": state_dir, "watch": run_dir}
     return frozenset(name for name, folder in locks.items() if held(folder, name))
+
+
+def not_running(state_dir: str, run_dir: str) -> frozenset[str]:
+    """Which of worker and watch surely do not live; none where the kernel does not show locks."""
+    if not os.access("/proc/locks", os.R_OK):
+        return frozenset()
+    return frozenset({"worker", "watch"}) - running(state_dir, run_dir)
 
 
 def disk(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
@@ -137,6 +147,22 @@ def failures(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
         yield Finding("jobs", Level.OK, f"{counts.get(State.DONE, 0)} recordings done, none failed")
 
 
+def upkeep(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
+    """Has the box removed what it needs no more, within the last days?"""
+    now, last = ledger.clock().wall_ms, housekeeping.last(ledger)
+    first = jobs.get(ledger, 1)
+    since = last if last is not None else first.created_ms if first else now
+    days = (now - since) / _DAY_MS
+    if days > _UPKEEP_DAYS:
+        text = f"nothing was tidied up for {days:.0f} days"
+        remedy = "`appliance up` does it daily; by hand: `appliance retention`."
+        yield Finding("retention", Level.WARN, text, remedy)
+    elif last is None:
+        yield Finding("retention", Level.OK, "nothing to tidy up yet")
+    else:
+        yield Finding("retention", Level.OK, f"tidied up {days * 24:.0f} hours ago")
+
+
 CHECKS: Final[tuple[Callable[[Ledger, Settings], Iterator[Finding]], ...]] = (
     disk,
     keeping.room_for_the_last_words,
@@ -148,6 +174,7 @@ CHECKS: Final[tuple[Callable[[Ledger, Settings], Iterator[Finding]], ...]] = (
     walls,
     closed_gates,
     failures,
+    upkeep,
 )
 
 

@@ -18,6 +18,7 @@ share (watch).
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -71,7 +72,8 @@ class Porters:
         argv: Sequence[str] | None = None,
     ) -> None:
         """`silence` in seconds; `argv` is another porter, for tests."""
-        self._told = settings.model_dump_json().encode()
+        # In ASCII: a file named by hand may lie in a folder whose name is not UTF-8.
+        self._told = json.dumps(settings.model_dump()).encode("ascii")
         self._silence = silence
         self._argv = argv or [sys.executable, "-m", __name__]
         # The children die with the thread that starts them: this one lasts as long as we do.

@@ -11,6 +11,7 @@ Not here: what an errand is (errands), who starts and kills us (the package).
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> None:
         signal.signal(number, signal.SIG_IGN)
     journal.to_stderr("porter")
     with os.fdopen(told, "rb") as stream:
-        settings = Settings.model_validate_json(stream.read())
+        settings = Settings.model_validate(json.load(stream))
     with Talk(socket.socket(fileno=fd)) as talk:
         serve(talk, settings)
 

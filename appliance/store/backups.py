@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
-from appliance.errors import NodeIO
+from appliance.errors import NodeIO, on_the_box
 from appliance.store.ledger import Ledger
 
 FOLDER: Final = "backups"
@@ -92,9 +92,8 @@ def make(ledger: Ledger, now: datetime) -> Backup:
     Raises DiskFull, NodeIO, LedgerDamaged; what was half made is gone then.
     """
     folder = os.path.join(ledger.folder, FOLDER)
-    os.makedirs(folder, mode=0o750, exist_ok=True)
     path = os.path.join(folder, name_at(now))
-    with _alone(folder), _named(folder):
+    with on_the_box(folder), _alone(folder):
         _sweep(folder)
         temp = path + _NEW
         try:
@@ -167,17 +166,10 @@ def sync(path: str) -> None:
 
 @contextlib.contextmanager
 def _alone(folder: str) -> Iterator[None]:
+    os.makedirs(folder, mode=0o750, exist_ok=True)
     with open(os.path.join(folder, ".lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-@contextlib.contextmanager
-def _named(folder: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise NodeIO(where=folder, why=error.strerror or str(error)) from error
 
 
 def _sweep(folder: str) -> None:

@@ -18,13 +18,13 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
-from appliance.errors import ApplianceError, DiskFull, LedgerDamaged, NodeIO
+from appliance.errors import LedgerDamaged, NodeIO, on_the_box
 from appliance.store import backups, reserve, restores, wal
 from appliance.store.backups import Backup
 from appliance.store.ledger import NAME, Ledger, locked, named_errors
@@ -76,7 +76,7 @@ def replace(
     NodeIO for a backup that does not read back.
     """
     aside = aside or _named_for_now(folder)
-    with _named(folder):
+    with on_the_box(folder):
         chosen = _make_ready(folder, why, aside, migrate, backup)
         with locked(folder):  # of every writer: none of them writes into the file put aside
             kept = quarantine(folder, NAME, aside, why)
@@ -100,7 +100,7 @@ def _make_ready(
             if not backups.is_sound(chosen.path):
                 log.warning("%s does not read back and is passed over", chosen.name)
                 continue
-            _copy(chosen.path, os.path.join(room, NAME))
+            _copy(folder, chosen.path, os.path.join(room, NAME))
         migrate(room)
         with Ledger(room) as ledger:
             name = chosen.name if chosen else None
@@ -114,11 +114,12 @@ def _candidates(folder: str) -> list[Backup]:
     return backups.listed(os.path.join(folder, backups.FOLDER), datetime.now(UTC))
 
 
-def _copy(source: str, target: str) -> None:
+def _copy(folder: str, source: str, target: str) -> None:
+    """Copy a backup; on a full disk, into the room that the reserve gives up."""
     try:
         shutil.copyfile(source, target)
     except OSError as error:
-        if error.errno != errno.ENOSPC or not reserve.release(os.path.dirname(source)):
+        if error.errno != errno.ENOSPC or not reserve.release(folder):
             raise
         shutil.copyfile(source, target)
 
@@ -238,15 +239,3 @@ def _named_for_now(folder: str) -> str:
 def _say_why(aside: str, why: str) -> None:
     with open(os.path.join(aside, "why.txt"), "w", encoding="utf-8") as stream:
         stream.write(f"{why}\n")
-
-
-@contextlib.contextmanager
-def _named(folder: str) -> Iterator[None]:
-    try:
-        yield
-    except ApplianceError:
-        raise
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(where=folder, free_gb=0.0) from error
-        raise NodeIO(where=folder, why=error.strerror or str(error)) from error

@@ -73,6 +73,16 @@ def of_share(ledger: Ledger, share: str) -> Iterator[Sighting]:
         yield _sighting(row)
 
 
+def below(ledger: Ledger, share: str, folder: bytes) -> int:
+    """How many files we know of that lie in a folder, or deeper."""
+    row = ledger.row(
+        "SELECT count(*) AS files FROM sighting"
+        " WHERE share = ? AND path > ? AND path < ? AND state <> ?",
+        [share, folder + b"/", folder + b"0", GONE],  # "0" comes right after "/"
+    )
+    return int(row["files"]) if row else 0
+
+
 def in_state(ledger: Ledger, *states: str, limit: int = 100) -> list[Sighting]:
     """Files in one of these states, newest first."""
     marks = ", ".join("?" * len(states))

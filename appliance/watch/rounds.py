@@ -22,7 +22,7 @@ from appliance.errors import ApplianceError, ShareError, ShareOffline, ShareWron
 from appliance.settings import Settings, Share
 from appliance.store import gates, restores, shares
 from appliance.store.ledger import Ledger
-from appliance.watch import litter, standing
+from appliance.watch import standing
 from appliance.watch.adoption import adopt
 from appliance.watch.finds import Finds, Ring
 from appliance.watch.hints import Hints, What
@@ -338,7 +338,6 @@ class Rounds:
             self._full_due = now + NETWORK_SECONDS
         finds.notes()
         finds.returned(now)
-        litter.clear(self._ledger, self._share, self._scanner.half_written)
         self._conclude(finds, scan.recordings, now)
         self._tell(now)
 

@@ -18,7 +18,6 @@ from typing import Final, NamedTuple
 
 from appliance import beneath
 from appliance.admit import rules
-from appliance.deliver import HIDDEN
 from appliance.nouns import mtime_ns_of
 
 LEAVE_ALONE: Final = b".notranscribe"
@@ -51,9 +50,6 @@ class Scanner:
         self._root = root
         self._folders: dict[bytes, int] = {}
         self._fresh: set[bytes] = set()  # changed a moment ago: their mtime may hide more
-        self.half_written: list[
-            bytes
-        ] = []  # exports under their hidden names, since it was emptied
 
     @property
     def folders(self) -> int:
@@ -123,7 +119,6 @@ class Scanner:
         try:
             with os.scandir(fd) as listing:
                 for item in listing:
-                    self._note_half_written(folder, item)
                     found = _classified(folder, item)
                     if isinstance(found, Entry):
                         entries.append(found)
@@ -136,10 +131,6 @@ class Scanner:
             yield Piece(tuple(entries), (folder,))
             return
         yield Piece(tuple(entries))
-
-    def _note_half_written(self, folder: bytes, item: os.DirEntry[str]) -> None:
-        if item.name.startswith(HIDDEN) and len(self.half_written) < _PIECE:
-            self.half_written.append(os.path.join(folder, os.fsencode(item.name)))
 
 
 def _left_alone(folder: bytes, fd: int) -> Entry | None:

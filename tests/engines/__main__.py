@@ -2,6 +2,9 @@
 
     python -m tests.engines MODE SOCKET
 
+In the place of the real one (APPLIANCE_ENGINE_CMD) it is handed the settings file instead of
+a socket, and listens where that says.
+
 They speak the real protocol over the real socket. What the well-behaved one hears is a
 word per second of each window, named for the window, so that a test can tell whether
 every window was heard once and in its place.
@@ -13,12 +16,14 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from appliance import weights, wire
 from appliance.nouns import Segment, Word
+from appliance.settings import load
 
 WELCOME = wire.Welcome(
     version=wire.VERSION,
@@ -58,7 +63,7 @@ class Engine:
         door = wire.listen(self.path)
         while True:
             sock, _ = door.accept()
-            self.talk(wire.Channel(sock))
+            threading.Thread(target=self.talk, args=(wire.Channel(sock),), daemon=True).start()
 
     def talk(self, channel: wire.Channel) -> None:
         """Answer until the worker hangs up."""
@@ -216,5 +221,15 @@ MODES: dict[str, Callable[[str], Engine]] = {
     "stranger": Stranger,
 }
 
+
+def door(path: str) -> str:
+    """Where to listen: at the socket itself, or at the one a settings file leads to."""
+    if not path.endswith(".toml"):
+        return path
+    settings = load(path)
+    os.makedirs(settings.run_dir, exist_ok=True)
+    return settings.engine_socket
+
+
 if __name__ == "__main__":
-    MODES[sys.argv[1]](sys.argv[2]).serve()
+    MODES[sys.argv[1]](door(sys.argv[2])).serve()

@@ -39,6 +39,7 @@ class Actor:
     def __init__(self, owner: str, work: Callable[[], None]) -> None:
         """`owner` is the process this thread stands for."""
         self.owner = owner
+        self.claimed: jobs.Job | None = None
         self.over = False
         self.failed: BaseException | None = None
         self._work = work
@@ -135,7 +136,15 @@ def pausing() -> Iterator[None]:
             pause()
         return asked(ledger, job)
 
+    claim = jobs.claim
+
+    def noted_claim(ledger: Ledger, job_id: int, *, owner: str) -> jobs.Job | None:
+        job = claim(ledger, job_id, owner=owner)
+        _here.actor.claimed = job
+        return job
+
     with contextlib.ExitStack() as undo:
+        undo.enter_context(mock.patch.object(jobs, "claim", noted_claim))
         undo.enter_context(mock.patch.object(Ledger, "writing", paused_writing))
         undo.enter_context(mock.patch.object(jobs, "cancel_asked", paused_asking))
         for module, name in _STEPS:

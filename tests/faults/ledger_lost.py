@@ -1,6 +1,4 @@
-"""The drill: the ledger, or the queue, is destroyed; the appliance goes on as if nothing were.
-
-    python -m tests.faults.ledger_lost 500      destroyed after 500 recordings were done
+"""Lane: the ledger, or the queue, is destroyed; the appliance goes on as if nothing were.
 
 Real worker, watch, ledger, queue, decode children and exports; the engine alone is one of
 the shelf, because it counts what it is asked to hear, and answers the same every time.
@@ -14,9 +12,8 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Self
@@ -29,6 +26,7 @@ from appliance.states import State
 from appliance.store import backups, exports, jobs, repair, restores, schema
 from appliance.store.ledger import Ledger
 from appliance.watch import adopt
+from tests.faults import Amount, Figures
 from tests.line import sounds
 
 DISTINCT: Final = 40  # contents; the rest are copies, which cost the engine nothing
@@ -192,10 +190,18 @@ class Outcome:
     violations: tuple[str, ...]
 
 
-def drill(folder: str, *, recordings: int, way: str = "deleted", live: bool = False) -> Outcome:
+def drill(
+    folder: str,
+    *,
+    recordings: int,
+    way: str = "deleted",
+    live: bool = False,
+    remembers: bool = True,
+) -> Outcome:
     """Do `recordings`, back up on the way, destroy the ledger, and look what comes of it.
 
-    `live`: it is destroyed under the running appliance, else while it is stopped.
+    `live`: it is destroyed under the running appliance, else while it is stopped. Without
+    `remembers` the restored ledger does not know that it was restored.
     """
     with Bench(folder) as bench:
         bench.start()
@@ -214,10 +220,15 @@ def drill(folder: str, *, recordings: int, way: str = "deleted", live: bool = Fa
             bench.stop()
         WAYS[way](os.path.join(bench.settings.state_dir, "ledger.db"))
         begun = time.monotonic()
+        if not remembers:
+            schema.prepare(bench.settings.state_dir)
+            _forget(bench)
         if not live:
             bench.start()
         bench.until(
-            lambda: bench.done() == recordings and _restored(bench), "known again", seconds=patience
+            lambda: bench.done() == recordings and _restored(bench) is remembers,
+            "known again",
+            seconds=patience,
         )
         seconds = time.monotonic() - begun
         again = bench.heard - asked
@@ -238,6 +249,11 @@ def _drop(bench: Bench, numbers: range) -> None:
 def _restored(bench: Bench) -> bool:
     with bench.ledger() as ledger:
         return restores.newest(ledger) is not None
+
+
+def _forget(bench: Bench) -> None:
+    with bench.ledger() as ledger, ledger.writing() as db:
+        db.execute("DELETE FROM restore")
 
 
 def _violations(
@@ -261,14 +277,34 @@ def _violations(
             yield f"{path}: the ledger knows {now.get(path)} instead of {facts}"
 
 
-def main(arguments: list[str]) -> int:
-    """Run it in full and print its figures."""
-    recordings = int(arguments[0]) if arguments else 500
-    with tempfile.TemporaryDirectory() as folder:
-        outcome = drill(folder, recordings=recordings, way="garbage")
-    print(outcome)  # noqa: T201 - what it is run for
-    return 1 if outcome.violations else 0
+# --- the lane -----------------------------------------------------------------------------------
+
+_HOW_MUCH: Final[Mapping[Amount, tuple[int, Sequence[str]]]] = {
+    Amount.SHORT: (12, ("garbage",)),
+    Amount.FULL: (60, ("garbage", "halved", "emptied")),
+    Amount.LONG: (500, tuple(WAYS)),
+}
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def run(how_much: Amount, *, seed: int, where: str) -> Figures:
+    """Destroy the ledger of finished work in several ways; forget it on purpose once."""
+    del seed  # nothing is left to chance but what the garbage is
+    recordings, ways = _HOW_MUCH[how_much]
+    outcomes = {
+        way: drill(os.path.join(where, way), recordings=recordings, way=way) for way in ways
+    }
+    forgetful = drill(
+        os.path.join(where, "forgetful"), recordings=8, way="garbage", remembers=False
+    )
+    every = outcomes.values()
+    return Figures(
+        done=f"ledger lost {len(ways)} times after {recordings} were done",
+        count=len(ways),
+        violations=tuple(f"{way}: {one}" for way in ways for one in outcomes[way].violations),
+        controls={"a ledger that forgets it was restored": forgetful.asked_again > 0},
+        facts={
+            "transcribed again": sum(one.asked_again for one in every),
+            "unknown to the backup": sum(one.since_backup for one in every),
+            "slowest until all was known again (s)": max(one.seconds for one in every),
+        },
+    )

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.daemon import progress_board
 from appliance.health.checks import ask_all
-from appliance.states import State
+from appliance.states import Stage, State
 from appliance.store import attempts, gates, jobs
 from appliance.store.jobs import Job
 from appliance.supervise import Process
@@ -119,8 +118,8 @@ def nas(tmp_path: Path) -> Iterator[FileServer]:
 
 @pytest.fixture
 def slow_nas(tmp_path: Path) -> Iterator[FileServer]:
-    """Reads a recording of two minutes in ten seconds."""
-    with file_server(tmp_path / "disk", tmp_path / "nas", rate="400k") as server:
+    """Reads a recording of one minute in ten seconds."""
+    with file_server(tmp_path / "disk", tmp_path / "nas", rate="200k") as server:
         yield server
 
 
@@ -165,7 +164,7 @@ def test_more_recordings_than_threads_wait_and_others_go_on(nas: FileServer, box
 
 def test_a_server_that_hangs_in_the_middle_of_a_copy(slow_nas: FileServer, box: Hurried) -> None:
     with box:
-        drop(box, "talk.wav", 120)
+        drop(box, "talk.wav", 60)
         in_the_middle(box, "talk.wav")
         slow_nas.hang()
         box.waits("talk.wav")
@@ -178,7 +177,7 @@ def test_a_new_mount_goes_on_although_the_old_server_still_hangs(
     slow_nas: FileServer, box: Hurried, tmp_path: Path
 ) -> None:
     with box:
-        drop(box, "talk.wav", 120)
+        drop(box, "talk.wav", 60)
         in_the_middle(box, "talk.wav")
         slow_nas.hang()
         box.waits("talk.wav")
@@ -189,14 +188,13 @@ def test_a_new_mount_goes_on_although_the_old_server_still_hangs(
 
 def test_a_server_that_hangs_before_the_delivery(nas: FileServer, box: Hurried) -> None:
     with box:
-        drop(box, "talk.wav", 150)
+        drop(box, "talk.wav", 60)
 
-        def half_done() -> bool:
+        def staged() -> bool:
             job = box.of_nas("talk.wav")
-            facts = progress_board(box.settings.run_dir).get(job.id, {}) if job else {}
-            return bool(facts.get("done", 0) > 20)
+            return job is not None and job.stage is Stage.TRANSCRIBE
 
-        box.until(half_done, "in the middle")
+        box.until(staged, "in the middle")
         nas.hang()
         box.waits("talk.wav")
         nas.go_on()
@@ -209,7 +207,7 @@ def test_a_server_that_hangs_before_the_delivery(nas: FileServer, box: Hurried) 
 def test_a_copy_that_takes_long_can_be_cancelled(slow_nas: FileServer, box: Hurried) -> None:
     assert slow_nas.where == box.nas
     with box:
-        drop(box, "talk.wav", 120)
+        drop(box, "talk.wav", 60)
         in_the_middle(box, "talk.wav")
         jobs.cancel(box.ledger, box.must_nas("talk.wav"), who="test")
         box.until(lambda: box.is_nas("talk.wav", State.CANCELLED), "it is cancelled", seconds=5)
@@ -218,7 +216,7 @@ def test_a_copy_that_takes_long_can_be_cancelled(slow_nas: FileServer, box: Hurr
 
 def test_a_worker_is_stopped_while_a_server_hangs(slow_nas: FileServer, box: Hurried) -> None:
     with box:
-        drop(box, "talk.wav", 120)
+        drop(box, "talk.wav", 60)
         in_the_middle(box, "talk.wav")
         slow_nas.hang()
         old = box.pid("worker")

@@ -24,23 +24,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self, cast
 from unittest import mock
 
-from appliance import admit, box, export, marker, recover, tasks
+from appliance import admit, box, export, marker, recover, retention, tasks
 from appliance.box import Box
 from appliance.daemon import Owner
-from appliance.errors import CATALOGUE, ApplianceError, Budget, Bug, ShareOffline
+from appliance.errors import CATALOGUE, ApplianceError, Budget, Bug, ShareOffline, WorkerDied
 from appliance.nouns import Options, Provenance, Segment, Source, Staged, Transcript, Word
 from appliance.nursery import Nursery
 from appliance.porter import Porters, Stop, errands
 from appliance.porter.talk import Errand, Talk
 from appliance.settings import Settings, Share
 from appliance.states import ALLOWANCE, ENDED, LIVE, NEXT, State
-from appliance.store import exports, gates, jobs, schema, transcripts
+from appliance.store import exports, gates, jobs, schema, shares, transcripts
 from appliance.store.events import Event
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger, Moment
 from appliance.values import from_json
-from appliance.watch import adopt, litter
-from appliance.watch.scan import Scanner
+from appliance.watch import adopt
 from tests.faults.actors import Actor, pausing
 
 line: Any = importlib.import_module("appliance.workloads.transcription")  # not its function
@@ -332,12 +331,21 @@ class World:
             spent.clear()
         elif was == State.RUNNING and event.code is not None:
             spent[CATALOGUE[event.code].budget] += 1
+        if event.code == WorkerDied.code and self._is_at_work(event):
+            self.violations.append(f"job {event.job}: taken from a worker that lives and is at it")
         if event.code == Bug.code:
             self.violations.append(f"job {event.job}: a bug")
         if event.became == State.DONE:
             self._done[event.job, event.epoch] += 1
             if self._done[event.job, event.epoch] > 1:
                 self.violations.append(f"job {event.job}, epoch {event.epoch}: done twice")
+
+    def _is_at_work(self, event: Event) -> bool:
+        for actor in self.standing(zombies=False):
+            job = actor.claimed
+            if job is not None and (job.id, job.attempt) == (event.job, event.attempt):
+                return True
+        return False
 
     def _check(self, job: Job) -> None:
         spent = self._spent.get(job.id, Counter())
@@ -407,16 +415,14 @@ class World:
         for job in jobs.listing(self.ledger, tuple(LIVE)):
             self._wrong(job, f"{job.state} for ever")
 
-    def scans(self) -> None:
-        """What a full scan of the watch does about half-written files."""
-        scanner = Scanner(self.root)
-        for _piece in scanner.full():
-            pass
-        litter.clear(self.ledger, self.share, scanner.half_written)
+    def keeps_house(self) -> None:
+        """What is done each day about half-written files."""
+        shares.seen(self.ledger, SHARE, state="online")
+        retention.sweep(self.ledger, self.settings)
 
     def left_over(self) -> list[str]:
         """What is not as it must be when everything has ended."""
-        self.scans()
+        self.keeps_house()
         rows = {row.path for job in self.jobs() for row in exports.of_job(self.ledger, job.id)}
         there = {os.fsencode(name) for name in os.listdir(self.root)}
         ours = there - self.in_place.keys() - {marker.NAME}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,11 +41,13 @@ class Heard:
         return self.failed.code if self.failed else "ended" if self.ended else "silence"
 
 
-def start(limits: Limits | None = None, *, stderr: int | None = None) -> tuple[wire.Channel, Child]:
-    """Start a child that waits for a recording."""
+def start(
+    limits: Limits | None = None, *, stderr: int | None = None, under: Sequence[str] = ()
+) -> tuple[wire.Channel, Child]:
+    """Start a child that waits for a recording, perhaps `under` a command that watches it."""
     ours, theirs = wire.Channel.pair()
     with theirs:
-        argv = [sys.executable, "-m", "appliance.decode", str(theirs.fileno())]
+        argv = [*under, sys.executable, "-m", "appliance.decode", str(theirs.fileno())]
         child = spawn(argv, pass_fds=[theirs.fileno()], limits=limits or Limits(), stderr=stderr)
     return ours, child
 
@@ -59,12 +62,13 @@ def decode(
     vad: bool = True,
     limits: Limits | None = None,
     keep_mels: bool = False,
+    under: Sequence[str] = (),
 ) -> Heard:
     """Have one file decoded; give every slot back as soon as it was written."""
     heard = Heard()
     ring = wire.Ring.create(slots)
     with tempfile.TemporaryFile() as log:
-        ours, child = start(limits, stderr=log.fileno())
+        ours, child = start(limits, stderr=log.fileno(), under=under)
         with ours, path.open("rb") as source:
             begin = wire.Begin(path.name, mels, slots, max_seconds, language, vad)
             ours.send(begin, [source.fileno(), ring.fd])

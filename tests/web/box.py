@@ -5,6 +5,7 @@ Not here: any test.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -12,7 +13,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from appliance import wire
+from appliance import daemon, wire
 from appliance.errors import (
     ApplianceError,
     DecoderCrash,
@@ -154,10 +155,13 @@ def named_codes(seen: Iterable[dict[str, str]]) -> set[str]:
 
 
 class Door:
-    """An engine that does nothing but open its door."""
+    """An engine that only opens its door; a worker and a watch that only live."""
 
     def __init__(self, settings: Settings) -> None:
         os.makedirs(settings.run_dir, exist_ok=True)
+        self._alive = contextlib.ExitStack()
+        self._alive.enter_context(daemon.only_one(settings.state_dir, "worker"))
+        self._alive.enter_context(daemon.only_one(settings.run_dir, "watch"))
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._sock.bind(settings.engine_socket)
         self._sock.listen(64)
@@ -166,6 +170,7 @@ class Door:
     def close(self) -> None:
         """Shut it."""
         self._sock.close()
+        self._alive.close()
 
 
 def close_gate(box: Box, error: ApplianceError) -> None:

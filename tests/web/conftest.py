@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
 @pytest.fixture
 def client(box: Box) -> Iterator[FlaskClient]:
     """Asks the pages of the box."""
-    app = create_app(box.settings)
+    app = create_app(box.settings, clock=itertools.count().__next__)  # each look: a second later
     with app.test_client() as asking:
         yield asking
     db.close(app)

@@ -81,3 +81,24 @@ def test_other_machines_are_kept_out_until_there_are_accounts(listen: str) -> No
 )
 def test_this_machine_may_listen(listen: str) -> None:
     refuse_strangers(Settings.model_validate({"web": {"listen": listen}}))
+
+
+OTHER_SITE = {"Sec-Fetch-Site": "cross-site"}
+FOLLOWED = {**OTHER_SITE, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.mark.parametrize("address", ["/", "/jobs", "/readyz", "/api/v1/status"])
+def test_a_page_of_another_site_gets_nothing(client: FlaskClient, address: str) -> None:
+    assert client.get(address, headers=OTHER_SITE).status_code == 403
+    framed = {**FOLLOWED, "Sec-Fetch-Dest": "iframe"}
+    assert client.get(address, headers=framed).status_code == 403
+    for site in ("same-origin", "none"):
+        assert client.get(address, headers={"Sec-Fetch-Site": site}).status_code in (200, 503)
+
+
+def test_a_link_that_somebody_follows_leads_to_a_page_and_to_nothing_else(
+    client: FlaskClient,
+) -> None:
+    assert client.get("/jobs", headers=FOLLOWED).status_code == 200
+    assert client.get("/readyz", headers=FOLLOWED).status_code == 403
+    assert client.get("/api/v1/status", headers=FOLLOWED).status_code == 403

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from html.parser import HTMLParser
 
@@ -10,12 +11,14 @@ from flask.testing import FlaskClient
 
 from appliance import logbook
 from appliance.errors import CATALOGUE, WARNINGS, DiskFull, NoAudioTrack, ShareOffline
+from appliance.health import checks
 from appliance.states import State
 from appliance.store import shares
 from tests.web.box import HOSTILE, Box, close_gate
 from web import create_app, db
 from web.words import name
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ADDRESS = re.compile(r"""(?:https?:)?//[\w.-]+""")
 
 
@@ -238,3 +241,30 @@ def test_a_job_shows_its_stages_and_its_log_and_a_hostile_line_harms_nobody(
     (told,) = client.get(f"/api/v1/jobs/{job.id}").json["attempts"]  # type: ignore[index]
     lines = client.get(told["log_url"]).json["lines"]  # type: ignore[index]
     assert [line["event"] for line in lines] == [*("said", "begin", "end", "begin", "end", "ended")]
+
+
+@pytest.mark.parametrize("name", ["worker", "watch"])
+def test_a_process_that_does_not_run_is_told(
+    box: Box, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    lives = frozenset({"worker", "watch"}) - {name}
+    monkeypatch.setattr(checks, "running", lambda _state, _run: lives)
+    page = text(client, "/")
+    assert f"The {name} is not running" in page
+    assert "1 thing needs you" in page
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)  # the kernel does not tell
+    assert "is not running" not in text(client, "/")
+    del box
+
+
+def test_help_begins_with_what_the_readme_tells_people_who_drop_files(client: FlaskClient) -> None:
+    page = text(client, "/help")
+    with open(os.path.join(TOP, "README.md"), encoding="utf-8") as stream:
+        told = stream.read().partition("## For the person who drops files")[2].partition("\n## ")[0]
+    rows = [line for line in told.splitlines() if line.startswith("| `")]
+    assert len(rows) == 4
+    plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
+    for row in rows:
+        for cell in row.strip("| ").split(" | "):
+            assert re.sub(r"[`*]", "", cell) in plain
+    assert plain.index("talk.mp4.ERROR.txt") < plain.index("What messages mean")
