@@ -21,7 +21,7 @@ from tests.faults import Amount, Figures
 from tests.faults.strike import Point, Range, Struck, some
 
 HOW: Final = "signal=SIGKILL"
-HOW_MANY: Final = {Amount.SHORT: 6, Amount.FULL: 130, Amount.LONG: 1_200}
+HOW_MANY: Final = {Amount.SHORT: 6, Amount.FULL: 80, Amount.LONG: 1_200}
 NEAR: Final = {Amount.SHORT: 6, Amount.FULL: 30, Amount.LONG: 1_000}  # a rename, of them
 _BEHIND: Final = 10  # calls after a rename; the commit is among them
 
