@@ -21,7 +21,7 @@ from tests.faults import Amount, Figures
 from tests.faults.strike import Point, Range, Struck, some
 
 HOW: Final = "signal=SIGKILL"
-HOW_MANY: Final = {Amount.SHORT: 6, Amount.FULL: 130, Amount.LONG: 1_200}
+HOW_MANY: Final = {Amount.SHORT: 6, Amount.FULL: 80, Amount.LONG: 1_200}
 NEAR: Final = {Amount.SHORT: 6, Amount.FULL: 30, Amount.LONG: 1_000}  # a rename, of them
 _BEHIND: Final = 10  # calls after a rename; the commit is among them
 
@@ -66,8 +66,14 @@ def near_renames(points: Sequence[Point]) -> list[Point]:
 def choose(
     points: Sequence[Point], near: Sequence[Point], how_much: Amount, chance: random.Random
 ) -> list[Point]:
-    """Some of every scenario, those near a rename first; locks of readers are the least of it."""
-    chosen = dict.fromkeys(chance.sample(near, min(NEAR[how_much], len(near))))
+    """Some of every scenario, those near a rename first; locks of readers are the least of it.
+
+    Whoever dies at the fsync of the share's folder dies between a rename and its commit.
+    """
+    between = [point for point in near if point.call == "fsync" and "appliance" not in point.what]
+    most = NEAR[how_much]
+    chosen = dict.fromkeys(chance.sample(between, min(most // 2, len(between))))
+    chosen |= dict.fromkeys(chance.sample(near, min(most - len(chosen), len(near))))
     rest = [point for point in points if point not in chosen]
     weights = [0.2 if point.call == "fcntl" else 1.0 for point in rest]
     return [*chosen, *some(rest, weights, HOW_MANY[how_much], chance)]

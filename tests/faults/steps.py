@@ -247,7 +247,21 @@ def prepare(scenario: str, where: str, engine: str) -> list[Dropped]:
     settings = make_settings(where)
     os.makedirs(settings.run_dir)
     os.symlink(engine, settings.engine_socket)
-    return SCENARIOS[scenario][0](where)
+    with _quiet():
+        return SCENARIOS[scenario][0](where)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what children log out of the table."""
+    with open(os.devnull, "wb") as nothing:
+        kept = os.dup(2)
+        os.dup2(nothing.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def copy(model: str, where: str) -> None:
