@@ -122,7 +122,8 @@ def _wake(ledger: Ledger, sleeping: list[Job]) -> None:
 def _try_gates(ledger: Ledger, settings: Settings) -> None:
     now = ledger.clock().wall_ms
     for gate in list(gates.closed(ledger)):
-        if is_well(gate, settings, closed_for=(now - gate.since_ms) / 1000):
+        closed_for = abs(now - gate.since_ms) / 1000  # below 0: the wall clock was set back
+        if is_well(gate, settings, closed_for=closed_for):
             log.info("gate open again", extra={"gate": gate.name})
             gates.open_again(ledger, gate.name)
 

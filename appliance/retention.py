@@ -240,6 +240,8 @@ def _of_share(share: Share) -> Callable[[Site], Iterator[Leftover]]:
             return
         guard = marker.guard(site.ledger, share)
         last = housekeeping.last(site.ledger, f"share {share.name}") or 0
+        if last > site.now * 1000:
+            last = 0  # the wall clock has been set back: look at everything
         since = last - round(_DAY * 1000)
         for folder in overdue.folders_of_ended(site.ledger, share.name, since_ms=since):
             guard()

@@ -176,6 +176,22 @@ def test_a_full_spool_opens_as_soon_as_the_one_that_waits_fits(site: Site) -> No
         assert list(gates.closed(site.ledger)) == []
 
 
+def test_a_spool_that_closed_in_the_future_is_tried_all_the_same(site: Site) -> None:
+    os.makedirs(site.settings.state("spool"))
+    job = site.claimed("me")
+    copy = Path(site.settings.state("spool", str(job.id), "source"))
+    with daemon.Owner(site.settings.run_dir) as owner:
+        with site.ledger.writing() as db:
+            db.execute("UPDATE job SET owner = ?", [owner.id])
+        copy.parent.mkdir()
+        copy.write_bytes(bytes(900))
+        gates.close(site.ledger, SpoolFull(name="talk.wav"))
+        with site.ledger.writing() as db:  # the wall clock has been set back by ten years since
+            db.execute("UPDATE gate SET since_ms = since_ms + 315360000000")
+        site.round()
+        assert list(gates.closed(site.ledger)) == []
+
+
 def test_the_gate_of_a_share_is_its_watchs_business(site: Site) -> None:
     gates.close(site.ledger, ShareOffline(share="inbox"))
     site.round()

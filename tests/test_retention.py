@@ -301,6 +301,14 @@ def test_a_folder_is_looked_at_again_only_when_something_happened_there(kept: Ke
     assert kept.sweep() == {"share s": 1}
 
 
+def test_a_sweep_of_the_future_hides_nothing_from_one_of_today(kept: Kept) -> None:
+    kept.later(3650)
+    kept.sweep()
+    kept.later(-3650)  # somebody set the clock right
+    littered(kept)
+    assert kept.sweep() == {"share s": 1}
+
+
 # --- the run itself -----------------------------------------------------------------------------
 
 

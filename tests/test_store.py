@@ -236,6 +236,10 @@ def test_five_deaths_of_the_worker_within_an_hour_are_too_many(
     clock.wall_ms += 2 * 3_600_000
     overdue.forgive_losses(ledger, before_ms=clock.wall_ms - 3_600_000)
     assert jobs.listing(ledger)[0].losses == 0
+    assert [die() for _ in range(4)] == [State.RETRY_WAIT] * 4
+    clock.wall_ms -= 20 * 365 * 86_400_000  # somebody sets the clock right
+    overdue.forgive_losses(ledger, before_ms=clock.wall_ms - 3_600_000)
+    assert jobs.listing(ledger)[0].losses == 0
     assert [die() for _ in range(5)][-1] is State.DEAD
 
 

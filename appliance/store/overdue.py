@@ -84,13 +84,16 @@ def rung(ledger: Ledger, job_ids: Sequence[int]) -> None:
 
 
 def forgive_losses(ledger: Ledger, *, before_ms: int) -> None:
-    """Forget deaths of the worker that lie an hour back: only five within one hour count."""
+    """Forget deaths of the worker that lie an hour back: only five within one hour count.
+
+    One that lies in the future is as old: the wall clock has been set back since.
+    """
     with ledger.writing() as db:
         marks = ", ".join("?" * len(LIVE))
         db.execute(
             f"UPDATE job SET losses = 0 WHERE losses > 0 AND state IN ({marks}) AND NOT EXISTS ("
-            " SELECT 1 FROM attempt WHERE job = job.id AND code = ? AND ended_ms > ?)",
-            [*LIVE, "node.worker-died", before_ms],
+            " SELECT 1 FROM attempt WHERE job = job.id AND code = ? AND ended_ms BETWEEN ? AND ?)",
+            [*LIVE, "node.worker-died", before_ms, ledger.clock().wall_ms],
         )
 
 
