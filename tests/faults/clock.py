@@ -23,7 +23,7 @@ from appliance.store import events, jobs, shares
 from tests.faults import Amount, Figures, Missing, verdict
 from tests.faults.box import SHARE, Box
 from tests.faults.kill import settle, tracebacks, until
-from tests.faults.recordings import Kind
+from tests.faults.recordings import Kind, wav
 
 _JUMPS: Final = {Amount.SHORT: 8, Amount.FULL: 100, Amount.LONG: 300}
 _ZONE: Final = "Europe/Berlin"
@@ -57,7 +57,9 @@ def run(how_much: Amount, *, seed: int, where: str) -> Figures:
             kind = chance.choice(_KINDS)
             name = f"{number:04}.wav"
             kinds[name.encode()] = kind
-            threads.append(box.drop(kind, name, chance.choice(("move", "copy", "slow")), chance))
+            way = chance.choice(("move", "copy", "slow"))
+            pauses = [chance.uniform(0.02, 0.3) for _ in range(4 if way == "slow" else 0)]
+            threads.append(box.drop(wav(kind, chance), kind, name, way, pauses))
             _jump(when, chance)
             _keep_up(box, number - _BEHIND)
             until(box, lambda: False, seconds=chance.uniform(0.3, 1.2))

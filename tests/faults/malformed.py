@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.limits import Limits
-from appliance.settings import EXTENSIONS
+from appliance.nouns import EXTENSIONS
 from appliance.states import State
 from appliance.store import attempts
 from appliance.store.jobs import Job
