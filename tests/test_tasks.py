@@ -28,6 +28,7 @@ from appliance.errors import (
     GpuLost,
     Interrupted,
     LedgerBusy,
+    NodeIO,
     ShareReadOnly,
     SourceChanged,
     SourceEmpty,
@@ -113,6 +114,22 @@ def test_a_job_whose_note_cannot_be_left_waits_for_its_share(
     again = jobs.move(box.ledger, waiting, State.QUEUED, who="test")
     assert ended(box, monkeypatch, again).state is State.FAILED
     assert os.path.exists(os.path.join(root, "talk.wav.ERROR.txt"))
+
+
+def test_a_note_that_the_box_cannot_leave_is_tried_a_few_times(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object, **_more: object) -> None:
+        raise NodeIO(where=box.settings.state_dir, why="a bad disk")
+
+    monkeypatch.setattr("appliance.report.report", refuse)
+    job = born(box)
+    for _ in range(4):
+        waiting = ended(box, monkeypatch, job)
+        assert (waiting.state, waiting.code) == (State.RETRY_WAIT, "node.io")
+        job = jobs.move(box.ledger, waiting, State.QUEUED, who="test")
+    last = ended(box, monkeypatch, job)
+    assert (last.state, last.code) == (State.FAILED, "source.empty")
 
 
 def test_a_fenced_worker_writes_nothing(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
