@@ -156,7 +156,7 @@ def _cut(shelf: Shelf, kind: str, share: float) -> Make:
 
     def make(path: Path) -> None:
         data = shelf.whole(kind)
-        path.write_bytes(data[: int(len(data) * share) - 11])
+        path.write_bytes(data[: int(len(data) * share) - (12 if kind == "amr" else 11)])
 
     return make
 
