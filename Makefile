@@ -7,7 +7,7 @@ ONCE   ?=
 LANE   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check format test proof faults faults-long lock clean
+.PHONY: help install demo check format test proof faults faults-long bench lock clean
 
 help:  ## Say what there is
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -61,6 +61,9 @@ faults: install programs  ## Break everything for an hour: nothing lost, nothing
 
 faults-long: install programs  ## The same in full; what passed at this commit is not run again
 	$(BIN)/python -m tests.faults --long $(LANE)
+
+bench: install  ## How it bears a share of 100,000 recordings (minutes; a quiet machine)
+	$(BIN)/python -m tests.bench.scale
 
 lock: install  ## Write the lock files anew (hashes, no addresses)
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml

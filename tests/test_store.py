@@ -6,6 +6,7 @@ import errno
 import fcntl
 import multiprocessing
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -27,8 +28,8 @@ from appliance.errors import (
     WorkerDied,
 )
 from appliance.nouns import Notice, Options, Source
-from appliance.states import State, Verdict, after
-from appliance.store import events, gates, jobs, overdue, schema
+from appliance.states import ENDED, State, Verdict, after
+from appliance.store import board, events, gates, jobs, overdue, schema
 from appliance.store import ledger as ledger_module
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger, Moment
@@ -241,6 +242,19 @@ def test_five_deaths_of_the_worker_within_an_hour_are_too_many(
     overdue.forgive_losses(ledger, before_ms=clock.wall_ms - 3_600_000)
     assert jobs.listing(ledger)[0].losses == 0
     assert [die() for _ in range(5)][-1] is State.DEAD
+
+
+def test_what_ended_lately_is_found_without_walking_past_what_waits(ledger: Ledger) -> None:
+    assert sorted(re.findall("'([a-z-]+)'", schema.HAS_ENDED)) == sorted(ENDED)
+    asked: list[str] = []
+    ledger.db.conn.set_trace_callback(asked.append)
+    board.lately_ended(ledger)
+    board.tally(ledger, since_ms=5)
+    ledger.db.conn.set_trace_callback(None)
+    assert len(asked) == 2
+    for sql in asked:
+        plan = [row["detail"] for row in ledger.rows(f"EXPLAIN QUERY PLAN {sql}")]
+        assert any("job_by_end" in step for step in plan), plan
 
 
 # --- the file and its lock ----------------------------------------------------------------------

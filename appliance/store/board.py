@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.nouns import Source
-from appliance.states import ENDED, State
+from appliance.states import State
 from appliance.store.jobs import SELECT, Job, from_row
 from appliance.store.ledger import Ledger
+from appliance.store.schema import HAS_ENDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,8 @@ def in_line(ledger: Ledger, *, limit: int) -> list[Source]:
 
 def lately_ended(ledger: Ledger, *, limit: int = 10) -> list[Job]:
     """What ended last, the newest end first."""
-    marks = ", ".join("?" * len(ENDED))
     rows = ledger.rows(
-        # The plus keeps SQLite from sorting every job of these states: it walks job_by_time.
-        f"{SELECT} WHERE +state IN ({marks}) ORDER BY updated_ms DESC, job.id DESC LIMIT ?",
-        [*ENDED, limit],
+        f"{SELECT} WHERE {HAS_ENDED} ORDER BY updated_ms DESC, job.id DESC LIMIT ?", [limit]
     )
     return [from_row(row) for row in rows]
 
@@ -77,7 +75,7 @@ def tally(ledger: Ledger, *, since_ms: int) -> Tally:
     row = ledger.row(
         "SELECT total(state = ?) AS done,"
         " total(state = ? AND coalesce(warnings, '[]') <> '[]') AS warned,"
-        " total(state IN (?, ?)) AS failed FROM job WHERE updated_ms >= ?",
+        f" total(state IN (?, ?)) AS failed FROM job WHERE {HAS_ENDED} AND updated_ms >= ?",
         [State.DONE, State.DONE, State.FAILED, State.DEAD, since_ms],
     )
     return Tally(**{name: int(count) for name, count in (row or {}).items()})

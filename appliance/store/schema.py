@@ -14,6 +14,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 from sqlite_utils import Database, Migrations
 
@@ -24,6 +25,12 @@ from appliance.store.ledger import Ledger, named_errors
 from appliance.store.repair import Mended
 
 migrations = Migrations("ledger")
+
+# Of an index, and word for word of whoever wants to use it (sqlite.org/partialindex.html).
+# The plus keeps SQLite from sorting every job of these states instead.
+HAS_ENDED: Final = (
+    "+job.state IN ('cancelled', 'dead', 'done', 'failed', 'skipped', 'source-missing')"
+)
 
 
 @migrations()
@@ -61,6 +68,13 @@ def housekeeping(db: Database) -> None:
         " files INTEGER NOT NULL, bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL) STRICT"
     )
     db.conn.execute("CREATE INDEX housekeeping_by_rule ON housekeeping (rule, at_ms)")
+
+
+@migrations()
+def jobs_by_their_end(db: Database) -> None:
+    """What ended lately is found without walking past a hundred thousand that wait."""
+    db.conn.execute("DROP INDEX job_by_time")
+    db.conn.execute(f"CREATE INDEX job_by_end ON job (updated_ms) WHERE {HAS_ENDED}")
 
 
 _FIRST = """

@@ -1,4 +1,4 @@
-"""Thousands of short lives of a box, in any order a machine can think of; and eight lies.
+"""Thousands of short lives of a box, in any order a machine can think of; and ten lies.
 
 Hypothesis plays drops, changes, bells heard twice or never, owners that die and come
 back, reboots, gates, cancels, retries and rounds of recover against the product's own
@@ -6,7 +6,7 @@ store and line, a step at a time (world, actors). After each step everything mus
 that must always hold, and in the end every job must reach an end.
 
 A machine that finds nothing proves nothing until it finds what is broken on purpose:
-eight mutants, one for each rule that the proof rests on.
+ten mutants, one for each rule that the proof rests on.
 
 Not here: real processes and real kills (kill), power (power).
 """

@@ -17,6 +17,7 @@ from typing import Any, Final
 from unittest import mock
 
 from appliance import deliver, recover
+from appliance.box import Box
 from appliance.deliver import place
 from appliance.states import Stage, State
 from appliance.store import events, exports, gates, jobs, overdue, schema, transcripts
@@ -125,6 +126,11 @@ def _no_reconcile() -> contextlib.AbstractContextManager[Any]:
     return mock.patch.object(recover, "_bury_the_dead", return_value=None)
 
 
+def _living_buried() -> contextlib.AbstractContextManager[Any]:
+    """A worker that lives is taken for dead: its job is done a second time."""
+    return mock.patch.object(Box, "minds", return_value=False)
+
+
 MUTANTS: Final[dict[str, Mutant]] = {
     "no fencing": _no_fencing,
     "committed before the rename": _commit_before_rename,
@@ -134,6 +140,7 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "a double claim": _double_claim,
     "the wrong gate": _wrong_gate,
     "the dead are not buried": _no_reconcile,
+    "the living are": _living_buried,
 }
 
 
