@@ -21,6 +21,7 @@ from appliance.limits import WALLS, Confinement, probe
 from appliance.settings import Settings, load
 from appliance.store import schema
 from appliance.store.ledger import Ledger
+from web import create_app
 from web.overview import gather
 
 EVERY = Confinement(**dict.fromkeys(WALLS, True))
@@ -59,7 +60,8 @@ def test_a_file_that_is_no_answer_is_none(settings: Settings) -> None:
 def test_a_missing_wall_is_a_warning_of_check_and_a_need_on_the_page(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Ledger(settings.state_dir) as ledger:
+    app = create_app(settings)
+    with Ledger(settings.state_dir) as ledger, app.app_context():
         assert not list(checks.walls(ledger, settings))  # nobody knows yet
         found(monkeypatch, WEAKER)
         isolation.ask(settings.run_dir)

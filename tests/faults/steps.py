@@ -43,7 +43,7 @@ from appliance.store.ledger import Ledger, Moment, read_clock
 from appliance.watch.rounds import Rounds
 from tests.faults.box import SHARE, make_settings
 from tests.faults.recordings import Dropped, Kind, wav
-from tests.faults.worker import give_decoder
+from tests.faults.worker import decoder_given, give_decoder
 
 line = importlib.import_module("appliance.workloads.transcription")
 ledgers = importlib.import_module("appliance.store.ledger")
@@ -107,8 +107,11 @@ def perform_all(box: Box) -> None:
 def finish(where: str) -> None:
     """Be a restarted box until no job has anything left to do."""
     settings = settings_in(where)
-    give_decoder(os.path.join(where, "marks"))
-    with open_box(settings) as box, watching(box.ledger, settings) as step:
+    with (
+        decoder_given(os.path.join(where, "marks")),
+        open_box(settings) as box,
+        watching(box.ledger, settings) as step,
+    ):
         for turn in range(_TURNS):
             ahead = turn * LATER_SECONDS / 10
             box.ledger.clock = later(ahead)

@@ -39,6 +39,7 @@ model = 'another'
 [disk]
 stop_below_gb = 0.002
 warn_below_gb = 0.003
+reserve_mb = 0
 """
 
 
@@ -184,7 +185,10 @@ def test_a_spool_without_room(box: Disks) -> None:
 
 
 def test_a_state_disk_that_is_full(box: Disks) -> None:
-    """Not even the ledger can be written: nothing moves, and nothing is charged for that."""
+    """Not even the ledger can be written: nothing moves, and nothing is charged for that.
+
+    The reserve would let the job end all the same (tests/test_reserve.py): here is none.
+    """
     path = box.recording("state.wav", 63)
     box.in_the_middle(path)
     with full(box.state):

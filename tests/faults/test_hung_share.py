@@ -31,10 +31,10 @@ PROGRAMS = {
 }
 PROGRAM = """
 import sys
-from appliance import daemon, tasks
+from appliance import journal, tasks
 from appliance.settings import load
 from appliance.watch import watch
-daemon.log_to_stderr(sys.argv[3])
+journal.to_stderr(sys.argv[3])
 """
 
 

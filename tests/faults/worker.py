@@ -12,8 +12,10 @@ worker has died.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
+from collections.abc import Iterator
 
 from appliance import box, journal, recover, settings, states, tasks
 from appliance.nursery import Nursery
@@ -35,6 +37,17 @@ def give_decoder(marks: str) -> None:
     """Have every box of this process start our decode child."""
     other = functools.partial(Nursery, argv=argv_of_decoder(marks))
     setattr(box, Nursery.__name__, other)
+
+
+@contextlib.contextmanager
+def decoder_given(marks: str) -> Iterator[None]:
+    """Give it for a while: a process that goes on with other things gets its own back."""
+    before = getattr(box, Nursery.__name__)
+    give_decoder(marks)
+    try:
+        yield
+    finally:
+        setattr(box, Nursery.__name__, before)
 
 
 def main(marks: str, times: float, file: str, *, broken: bool) -> None:
