@@ -49,7 +49,7 @@ def test_a_killed_process_costs_the_job_nothing(own: Running, victim: str) -> No
     assert job.state is State.DONE, (job, own.printed[-20:])
     assert sorted(set(own.names()) - {".transcribe-id", "talk.wav"}) == six("talk")
     assert (job.errors, job.crashes) == (0, 0)
-    assert not os.listdir(own.settings.state("spool"))
+    own.until(lambda: not os.listdir(own.settings.state("spool")), "the spool is empty")
 
 
 def test_a_worker_that_is_stopped_hands_its_job_back(own: Running) -> None:
