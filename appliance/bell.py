@@ -87,6 +87,21 @@ class Bell:
         with contextlib.suppress(sqlite3.DatabaseError):
             self._task(job_id, priority=priority)
 
+    def consumer(self, *, workers: int, patience: float) -> Any:  # noqa: ANN401 - huey's
+        """Make huey's consumer: its `run` has so many threads answer, until TERM.
+
+        Threads that are answering then have `patience` seconds to end.
+        """
+        return self.huey.create_consumer(
+            workers=workers,
+            worker_type="thread",
+            periodic=False,
+            initial_delay=0.05,
+            max_delay=0.5,
+            shutdown_timeout=patience,
+            graceful_signal="TERM",
+        )
+
     def unanswered(self) -> int:
         """How many rings nobody has answered yet. Raises node.*."""
         with _named_errors(self._file):

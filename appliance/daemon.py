@@ -103,22 +103,6 @@ def alive(run_dir: str, owner: str) -> bool:
         os.close(fd)
 
 
-def held(run_dir: str, owner: str) -> bool:
-    """Tell whether the process behind an owner id still lives, and leave everything as it is."""
-    try:
-        fd = os.open(os.path.join(run_dir, "owners", owner), os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(fd)
-
-
 def forget_the_dead(run_dir: str) -> None:
     """Remove what processes left that died while nobody had a job to ask after."""
     folder = os.path.join(run_dir, "owners")

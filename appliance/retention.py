@@ -6,7 +6,8 @@ comes last, because its file server may hang. On a share only a hidden name of o
 and only where the ledger knows the job, the job lies in that folder, and has ended; and
 only while the share is online and carries its marker.
 
-Not here: rows (store), what makes a share the one we mean (marker).
+Not here: rows (store), what makes a share the one we mean (marker); the copies in the spool and
+the files of dead owners, which recover removes every few seconds.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from appliance import daemon, deliver, marker, stage
+from appliance import daemon, deliver, marker
 from appliance.errors import AlreadyRunning, ApplianceError
 from appliance.nouns import display
 from appliance.settings import Settings, Share
-from appliance.states import ENDED, State
+from appliance.states import ENDED
 from appliance.store import events, gates, housekeeping, jobs, overdue, shares, sightings
 from appliance.store.ledger import Ledger
 
@@ -33,7 +34,6 @@ log = logging.getLogger("appliance.retention")
 _DAY: Final = 86_400.0
 _HALF_MODEL: Final = re.compile(r"\..+@[0-9a-z]+\.part")  # as weights.pull names them
 _HALF_BACKUP: Final = re.compile(r"\..*|.*\.(?:part|partial|new|tmp)")
-_OWNER: Final = re.compile(r"[0-9a-f]{32}(?:\.json(?:\.new)?)?")
 _SHOWN: Final = 5  # names of what a rule found
 
 
@@ -170,37 +170,6 @@ def _partials(site: Site) -> Iterator[Leftover]:
                 yield _tree(path)
 
 
-def _spool(site: Site) -> Iterator[Leftover]:
-    """Our copies of recordings that no running job reads."""
-    spool = site.settings.state("spool")
-    for number in sorted(int(name) for name in _names(spool) if name.isdigit()):
-        folder = stage.folder_of(spool, number)
-        idle = not _is_running(site.ledger, number)
-        if idle and _rests(site, folder, site.settings.retention.partials_days):
-            yield replace(_tree(folder), remove=partial(_free, site.ledger, spool, number))
-
-
-def _is_running(ledger: Ledger, number: int) -> bool:
-    job = jobs.get(ledger, number)
-    return job is not None and job.state is State.RUNNING
-
-
-def _free(ledger: Ledger, spool: str, number: int) -> None:
-    with ledger.writing():  # or a job that is claimed meanwhile would lose its new copy
-        if not _is_running(ledger, number):
-            stage.free(spool, number)
-
-
-def _owners(site: Site) -> Iterator[Leftover]:
-    """What processes left behind that were killed."""
-    folder = os.path.join(site.settings.run_dir, "owners")
-    for name in _names(folder):
-        path, owner = os.path.join(folder, name), name.partition(".")[0]
-        old = _OWNER.fullmatch(name) and site.is_old(path, site.settings.retention.partials_days)
-        if old and not daemon.held(site.settings.run_dir, owner):
-            yield _file(path)
-
-
 def _events(site: Site) -> Iterator[Leftover]:
     """Steps of jobs that ended long ago."""
     before = site.before_ms(site.settings.retention.events_days)
@@ -222,8 +191,6 @@ RULES: Final[Mapping[str, Callable[[Site], Iterator[Leftover]]]] = {
     "uploads": _uploads,
     "quarantine": _quarantine,
     "partials": _partials,
-    "spool": _spool,
-    "owners": _owners,
     "events": _events,
     "sightings": _sightings,
 }

@@ -167,15 +167,7 @@ def work(
         repair.discard_broken_queue(settings.state_dir)
         bell = Bell(settings.state_dir)
         bell.answer = lambda job_id: None if box.stopping.is_set() else perform(job_id, box)
-        consumer = bell.huey.create_consumer(
-            workers=settings.worker.count,
-            worker_type="thread",
-            periodic=False,
-            initial_delay=0.05,
-            max_delay=0.5,
-            shutdown_timeout=_SHUTDOWN_SECONDS,
-            graceful_signal="TERM",
-        )
+        consumer = bell.consumer(workers=settings.worker.count, patience=_SHUTDOWN_SECONDS)
         damaged = threading.Event()
         rounds = threading.Thread(
             target=_reconcile_until,

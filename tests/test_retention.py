@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -100,9 +99,6 @@ FILES = {  # a file of the box, the rule that takes it, the days it stays
     "backups/.ledger-1.db": ("partials", 1),
     "backups/ledger.db.part": ("partials", 1),
     "backups/ledger-2026-01-01T00-00-00Z.db.new": ("partials", 1),
-    "spool/99/source.part": ("spool", 1),
-    f"run/owners/{'0' * 32}": ("owners", 1),
-    f"run/owners/{'0' * 32}.json": ("owners", 1),
 }
 
 
@@ -156,24 +152,6 @@ def test_a_link_goes_and_what_it_points_to_stays(kept: Kept, tmp_path: Path) -> 
     kept.later(4_000)
     kept.sweep()
     assert (tmp_path / "precious" / "talk.wav").exists()
-
-
-def test_the_copy_that_a_running_job_reads_stays(kept: Kept) -> None:
-    job = kept.job(b"talk.wav", ended=False)
-    file = kept.state("spool", str(job.id), "source")
-    file.write_bytes(b"1")
-    kept.later(10)
-    assert kept.sweep() == {}
-    assert file.exists()
-
-
-def test_an_owner_that_lives_stays(kept: Kept) -> None:
-    file = kept.state("run", "owners", "a" * 32)
-    with file.open("wb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        kept.later(10)
-        assert kept.sweep() == {}
-    assert kept.sweep() == {"owners": 1}
 
 
 def test_the_folder_of_a_jobs_logs_goes_with_its_last_log(kept: Kept) -> None:
