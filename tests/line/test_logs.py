@@ -71,14 +71,18 @@ def test_a_file_that_is_ignored_is_a_line_with_its_rule(box: Running) -> None:
 
 def test_the_log_of_an_attempt_tells_the_whole_line(box: Running) -> None:
     job = box.ended(box.drop(ENGLISH, "told", "talk.wav"))
-    told = logbook.read(box.settings.state("logs"), job.id, 1)
-    assert told is not None
-    events = {line["event"]: line for line in told}
+
+    def told() -> list[dict[str, Any]]:
+        return logbook.read(box.settings.state("logs"), job.id, 1) or []
+
+    # The ledger says that a job is done first; then the log does.
+    box.until(lambda: "ended" in {line["event"] for line in told()}, "the log has its end")
+    events = {line["event"]: line for line in told()}
     assert events["claimed"]["correlation"] == job.correlation
     assert events["staged"]["sha256"] == job.sha256
     assert events["exported"]["files"] == 6
     assert (events["ended"]["state"], events["ended"]["code"]) == ("done", None)
-    assert set(logbook.summary(told).seconds) == {"stage", "transcribe", "record", "deliver"}
+    assert set(logbook.summary(told()).seconds) == {"stage", "transcribe", "record", "deliver"}
 
 
 def test_no_log_holds_a_word_that_was_said_or_asked_for(box: Running) -> None:
@@ -91,6 +95,8 @@ def test_no_log_holds_a_word_that_was_said_or_asked_for(box: Running) -> None:
         words = re.findall(r"\w+", json.load(stream)["text"].lower())
     pairs = {f"{one} {two}" for one, two in itertools.pairwise(words)}
     assert len(pairs) > 5
+    end = f"job {job.id}: done"
+    box.until(lambda: end in {line["event"] for line in lines(box)}, "the worker said its end")
     texts = [*box.printed]
     for folder, _, names in os.walk(box.settings.state("logs")):
         for name in names:
