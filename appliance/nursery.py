@@ -1,8 +1,8 @@
-"""Decode children, warmed up before they are needed, used once each.
+"""Decode children, forked when they are needed by a template that is warm, used once each.
 
-A child needs half a second to import its decoder; one is kept ready so that a recording
-need not wait for that. Children are started from one thread that lives as long as the
-process: PR_SET_PDEATHSIG fires when the starting *thread* dies.
+The template is started from one thread that lives as long as the process: PR_SET_PDEATHSIG
+fires when the starting *thread* dies. It is started again when it dies, and its children
+with it.
 
 Not here: what a child may use up (limits), what it is told (wire, transcribe.relay).
 """
@@ -10,7 +10,6 @@ Not here: what a child may use up (limits), what it is told (wire, transcribe.re
 from __future__ import annotations
 
 import contextlib
-import queue
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,16 +17,17 @@ from typing import Final, Self
 
 from appliance import logbook, wire
 from appliance.errors import NodeIO
-from appliance.limits import Child, Limits, spawn
+from appliance.limits import Forked, Gone, Limits, Template
 
-_SPARE: Final = 1
 _START_SECONDS: Final = 60.0
+_TRIES: Final = 3  # templates that a child is asked of
+_REST_SECONDS: Final = 0.2  # between a template that died and the next
 
 
 class DecodeChild:
     """A decode process of our own and the line to it."""
 
-    def __init__(self, process: Child, channel: wire.Channel) -> None:
+    def __init__(self, process: Forked, channel: wire.Channel) -> None:
         self.process = process
         self.channel = channel
 
@@ -37,7 +37,7 @@ class DecodeChild:
         return None if verdict is None else verdict.rss_peak
 
     def end(self) -> None:
-        """Kill it, whatever it does, and reap it."""
+        """Kill it, whatever it does, and wait for its end."""
         self.channel.close()
         self.process.kill()
         if (verdict := self.process.wait(timeout=5.0)) is not None:
@@ -45,15 +45,17 @@ class DecodeChild:
 
 
 class Nursery:
-    """Keeps a warmed-up child ready. Closing it kills the ones nobody took."""
+    """Keeps a template ready, for any thread. Closing it kills whatever came of it."""
 
     def __init__(self, limits: Limits, *, argv: list[str] | None = None) -> None:
-        """`argv` is another decoder, for tests; the control socket's number is appended."""
+        """`argv` is another template, for tests; the control socket's number is appended."""
         self._limits = limits
         self._argv = argv or [sys.executable, "-m", "appliance.decode"]
-        self._ready: queue.Queue[DecodeChild | OSError] = queue.Queue(maxsize=_SPARE)
+        self._changed = threading.Condition()
+        self._template: Template | None = None
+        self._why: Exception | None = None  # no template starts
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._raise_children, name="nursery", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name="nursery", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -65,55 +67,74 @@ class Nursery:
     @contextlib.contextmanager
     def take(self) -> Iterator[DecodeChild]:
         """Lend a child for one attempt; afterwards it is dead. Raises NodeIO where none starts."""
-        child = self._next()
+        child = self._born()
         try:
             yield child
         finally:
             child.end()
 
-    def _next(self) -> DecodeChild:
-        why: object = None
-        for _ in range(1 + _SPARE):  # what lies ready may be a failure of long ago
-            try:
-                child = self._ready.get(timeout=_START_SECONDS)
-            except queue.Empty:
-                break
-            if isinstance(child, DecodeChild):
-                return child
-            why = child
-        raise NodeIO(where=self._argv[0], why=f"no decoder starts: {why or 'it takes too long'}")
+    def _born(self) -> DecodeChild:
+        for _ in range(_TRIES):
+            template = self._ready()
+            channel, theirs = wire.Channel.pair()
+            with theirs:
+                try:
+                    return DecodeChild(template.fork(theirs.fileno()), channel)
+                except Gone:
+                    channel.close()
+                    self._lost(template)
+        raise NodeIO(where=self._argv[0], why="no decoder starts: it dies at once")
 
-    def _raise_children(self) -> None:
-        while not self._closing.is_set():
-            try:
-                child: DecodeChild | OSError = self._start()
-            except OSError as error:
-                child = error
-            while not self._closing.is_set():
-                with contextlib.suppress(queue.Full):
-                    self._ready.put(child, timeout=0.5)
-                    break
-            else:
-                _end(child)
+    def _ready(self) -> Template:
+        """The template, as soon as there is one."""
+        with self._changed:
+            came = self._changed.wait_for(
+                lambda: self._template or self._why or self._closing.is_set(),
+                timeout=_START_SECONDS,
+            )
+            if self._template is not None:
+                return self._template
+            why = self._why if came else "it takes too long"
+            raise NodeIO(where=self._argv[0], why=f"no decoder starts: {why}")
 
-    def _start(self) -> DecodeChild:
-        channel, theirs = wire.Channel.pair()
-        with contextlib.ExitStack() as unless_started, theirs:
-            unless_started.callback(channel.close)
-            argv = [*self._argv, str(theirs.fileno())]
-            process = spawn(argv, pass_fds=[theirs.fileno()], limits=self._limits)
-            unless_started.pop_all()
-        return DecodeChild(process, channel)
+    def _lost(self, template: Template) -> None:
+        with self._changed:
+            if self._template is template:
+                self._template, self._why = None, None
+                self._changed.notify_all()
+        template.close()
+
+    # --- the thread -----------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        """Start a template whenever there is none."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing.is_set() or self._template is None)
+                if self._closing.is_set():
+                    return
+            template, why = self._started()
+            with self._changed:
+                if self._closing.is_set() and template is not None:
+                    template.close()
+                else:
+                    self._template, self._why = template, why
+                self._changed.notify_all()
+            if template is None:
+                self._closing.wait(_REST_SECONDS)
+
+    def _started(self) -> tuple[Template | None, Exception | None]:
+        try:
+            return Template(self._argv, self._limits), None
+        except (OSError, Gone) as error:
+            return None, error
 
     def close(self) -> None:
-        """End the thread and every child that is still waiting."""
-        self._closing.set()
+        """End the thread, the template, and every child that is still there."""
+        with self._changed:
+            self._closing.set()
+            template, self._template = self._template, None
+            self._changed.notify_all()
+        if template is not None:
+            template.close()
         self._thread.join(timeout=10.0)
-        with contextlib.suppress(queue.Empty):
-            while True:
-                _end(self._ready.get_nowait())
-
-
-def _end(child: DecodeChild | OSError) -> None:
-    if isinstance(child, DecodeChild):
-        child.end()

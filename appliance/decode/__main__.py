@@ -1,8 +1,8 @@
-"""The decode child's process: confine, get warm, talk once, end.
+"""The decoder's process: confine, get warm, and fork a child for each recording.
 
     python -m appliance.decode FD        FD: an inherited unix SOCK_SEQPACKET socket
 
-Not here: the talk itself (talk).
+Not here: forking (limits.template), the talk itself (talk).
 """
 
 from __future__ import annotations
@@ -17,18 +17,25 @@ _NICE = 5  # the engine goes first
 
 
 def main(argv: list[str]) -> int:
-    """Give up every right while no file is there yet, then serve one recording."""
+    """Give up every right while no file is there yet, then fork until nobody asks any more."""
     held_in = limits.given()
     achieved = limits.confine(held_in)  # before the imports below start a thread
     journal.to_stderr("decode")
     os.nice(_NICE)
     from appliance.decode import serve
+    from appliance.decode.ahead import Ahead
     from appliance.wire import Channel
 
     serve.get_warm()
-    with Channel(socket.socket(fileno=int(argv[0]))) as channel:  # sealed, it could not ask for it
-        limits.seal(achieved)
-        return serve.serve(channel, held_in)
+
+    def one(fd: int) -> int:
+        with Channel(socket.socket(fileno=fd)) as channel:  # sealed, it could not ask for it
+            ahead = Ahead()
+            limits.seal(achieved, start=ahead.start)
+            return serve.serve(channel, held_in, ahead)
+
+    with socket.socket(fileno=int(argv[0])) as control:
+        return limits.serve(control, one)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 
 from appliance import journal, limits
 from appliance.decode import complaints
+from appliance.decode.ahead import Ahead
 from appliance.decode.media import Bytes, open_media
 from appliance.decode.sound import Sound
 from appliance.decode.talk import Attempt, receive_begin
@@ -24,13 +25,13 @@ from appliance.wire import Begin, Channel, Failed, Hung, Said
 log = logging.getLogger("appliance.decode")
 
 
-def serve(channel: Channel, held_in: limits.Limits) -> int:
+def serve(channel: Channel, held_in: limits.Limits, ahead: Ahead) -> int:
     """Wait for a recording on `channel`, do it, and return what the process exits with."""
     try:
         begin, source, ring = receive_begin(channel)
         limits.start_clock(held_in)
         with journal.about(**begin.about):
-            return _attempt(channel, Attempt(channel, begin, source, ring), begin)
+            return _attempt(channel, Attempt(channel, begin, source, ring, ahead), begin)
     except Hung:
         return 0  # cancelled, or the worker died: nobody wants the rest
 

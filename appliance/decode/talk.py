@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from appliance.decode import complaints
+from appliance.decode.ahead import Ahead
 from appliance.decode.media import Bytes, open_media
 from appliance.decode.sound import Block, Sound
 from appliance.nouns import MEL_FRAMES, Window
@@ -34,12 +35,16 @@ def receive_begin(channel: Channel) -> tuple[Begin, int, Ring]:
 class Attempt:
     """One recording on its way through this process."""
 
-    def __init__(self, channel: Channel, begin: Begin, source: int, ring: Ring) -> None:
+    def __init__(
+        self, channel: Channel, begin: Begin, source: int, ring: Ring, ahead: Ahead
+    ) -> None:
         self._channel = channel
         self._begin = begin
         self._ring = ring
         self._free = list(range(begin.slots))[::-1]
         self._source = source
+        self._ahead = ahead
+        self._reads = self._seen = 0  # of the file, and how many of them were reported
         self._sound: Sound | None = None
         self._speech = 0.0  # seconds of speech handed over
         self._windows = 0
@@ -49,7 +54,7 @@ class Attempt:
         """Find the sound and hand over every window of it. Raises a named error, or Hung."""
         begin = self._begin
         media = open_media(
-            Bytes(self._source, self._beat),
+            Bytes(self._source, self._read),
             name=begin.name,
             language=begin.language,
             max_seconds=begin.max_seconds,
@@ -73,9 +78,19 @@ class Attempt:
         )
 
     def _reported(self, sound: Sound) -> Iterator[Block]:
-        for block in sound.blocks():
+        for block in self._ahead.of(sound.blocks(), beat=self._moved):
             self._report()
             yield block
+
+    def _read(self) -> None:
+        """The file was read: from whichever thread."""
+        self._reads += 1
+
+    def _moved(self) -> None:
+        """Nothing to judge yet: show that something moves, if it does."""
+        if self._reads != self._seen:
+            self._seen = self._reads
+            self._beat()
 
     def _hand_over(self, window: Window, samples: Samples) -> None:
         mel = log_mel(samples, self._begin.mels)

@@ -35,6 +35,7 @@ class Verdict:
     out_of_memory: bool
     out_of_cpu: bool
     out_of_time: bool
+    orphaned: bool = False  # it died because what it was forked from did
 
 
 class Child:
@@ -59,7 +60,13 @@ class Child:
         if self._verdict is None and self._ended(timeout):
             _, status, used = os.wait4(self.pid, 0)
             self._process.returncode = os.waitstatus_to_exitcode(status)
-            self._verdict = _verdict(self._process.returncode, used, self._limits, self._ours)
+            self._verdict = verdict(
+                self._process.returncode,
+                used.ru_maxrss * 1024,
+                used.ru_utime + used.ru_stime,
+                self._limits,
+                self._ours,
+            )
             os.close(self._pidfd)
         return self._verdict
 
@@ -95,19 +102,22 @@ def spawn(
     return Child(process, limits)
 
 
-def _verdict(returncode: int, used: resource.struct_rusage, limits: Limits, ours: int) -> Verdict:
-    """`ours` is the parent's own peak in bytes, below which the child's is never told."""
+def verdict(
+    returncode: int, rss_peak: int, cpu_seconds: float, limits: Limits, ours: int
+) -> Verdict:
+    """Say how a child ended, and of what.
+
+    `ours` is the parent's own peak in bytes, below which the child's is never told.
+    """
     ended_by = -returncode if returncode < 0 else None
-    rss_peak = used.ru_maxrss * 1024
-    cpu = used.ru_utime + used.ru_stime
     crashed = ended_by in (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
     return Verdict(
         exit_code=None if returncode < 0 else returncode,
         signal=ended_by,
         rss_peak=rss_peak,
-        cpu_seconds=cpu,
+        cpu_seconds=cpu_seconds,
         out_of_memory=returncode == OUT_OF_MEMORY
         or (crashed and rss_peak > max(limits.memory_mb * MB * 0.9, 1.05 * ours)),
-        out_of_cpu=ended_by == signal.SIGXCPU or (crashed and cpu >= limits.cpu_seconds),
+        out_of_cpu=ended_by == signal.SIGXCPU or (crashed and cpu_seconds >= limits.cpu_seconds),
         out_of_time=ended_by == signal.SIGALRM,
     )

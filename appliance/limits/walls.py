@@ -15,6 +15,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -107,13 +108,16 @@ def confine(limits: Limits) -> Confinement:
     )
 
 
-def seal(achieved: Confinement) -> Confinement:
+def seal(achieved: Confinement, *, start: Callable[[], None] | None = None) -> Confinement:
     """In the child, once everything is imported: no path opens, no process starts, no new code.
 
-    From here on only what `seccomp` lists may be asked of the kernel.
+    From here on only what `seccomp` lists may be asked of the kernel. `start` is called behind
+    the wall around files and before the other: the last moment to start a thread.
     """
-    _limit(resource.RLIMIT_NPROC, 0)
     no_paths = landlock.restrict([])
+    if start is not None:
+        start()
+    _limit(resource.RLIMIT_NPROC, 0)
     return replace(achieved, landlock=no_paths, few_system_calls=seccomp.restrict())
 
 

@@ -2,17 +2,18 @@
 
     python -m tests.faults.decoder MARKS FD
 
-Started by the product's own Nursery in place of `appliance.decode` (which needs half a
-second to warm up, too long for thousands), with the product's limits, and speaking the
-product's protocol. Into the window it writes the sha256 of what it was given, so that the
-engine's words name the very bytes that were transcribed. MARKS is a folder that remembers
-who has fallen once.
+Started by the product's own Nursery in place of `appliance.decode`, with the product's
+limits, forking a child for each recording as that does, and speaking the product's
+protocol. Into the window it writes the sha256 of what it was given, so that the engine's
+words name the very bytes that were transcribed. MARKS is a folder that remembers who has
+fallen once.
 
 Not here: decoding anything.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -29,9 +30,21 @@ SLOW_SECONDS = 4.0
 
 
 def main(marks: str, fd: int) -> None:
-    """Talk once."""
+    """Fork a child for each recording."""
     fallen = open_marks(marks, "child")  # before the file system is taken away from us
     limits.confine(limits.given())
+
+    def one(fd_of_child: int) -> int:
+        with contextlib.suppress(wire.Hung):
+            _talk(fd_of_child, fallen)
+        return 0
+
+    with socket.socket(fileno=fd) as control:
+        limits.serve(control, one)
+
+
+def _talk(fd: int, fallen: int) -> None:
+    """Talk once."""
     with wire.Channel(socket.socket(fileno=fd)) as channel:
         got = channel.receive()
         if got is None or not isinstance(got[0], wire.Begin):
@@ -76,7 +89,4 @@ def first_time(fallen: int, digest: str) -> bool:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1], int(sys.argv[2]))
-    except wire.Hung:
-        sys.exit(0)
+    main(sys.argv[1], int(sys.argv[2]))

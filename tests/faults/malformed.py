@@ -185,7 +185,9 @@ def _after_begin(log: Path) -> list[str]:
         if time.monotonic() > deadline:
             return ["strace never saw its end"]
         time.sleep(0.05)
-    _, came, after = text.partition("SCM_RIGHTS")
+    # The template is handed a line for the child, then the child its file.
+    after = text.split("SCM_RIGHTS", 2)[-1]
+    came = text.count("SCM_RIGHTS") >= 2
     ours = re.compile(r"recvmsg|\+\+\+|---|= -1 EPERM")  # a warning's own source, refused to Python
     calls = [line for line in after.splitlines()[1:] if not ours.search(line)]
     return calls if came else ["its file never came"]

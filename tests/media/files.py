@@ -79,10 +79,13 @@ def record(
     Of several languages only the first holds the sound, the others are silent. `late` is
     how many seconds after the pictures the sound begins. At the first second of `pause` the
     recorder stands still for the second number of seconds. `options` are the container's.
+    Equal calls, equal files: no random numbers are written.
     """
     kind = path.suffix[1:]
     container, codec, rate, layout = spec or KINDS.get(kind) or RARE[kind]
-    with av.open(str(path), "w", format=container, options=options or {}) as out:
+    with av.open(
+        str(path), "w", format=container, options={"fflags": "+bitexact", **(options or {})}
+    ) as out:
         film = _film(out, FILMS[kind]) if kind in FILMS else None
         tracks = [_track(out, codec, rate, layout) for _ in languages]
         for number, (track, language) in enumerate(zip(tracks, languages, strict=True)):

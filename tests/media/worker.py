@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance import wire
-from appliance.limits import Child, Limits, Verdict, spawn
+from appliance.limits import Forked, Limits, Template, Verdict
 from appliance.nouns import MEL_FRAMES, Recording, Window
 
 PATIENCE = 60.0  # seconds without a word before a test gives up
@@ -41,15 +42,24 @@ class Heard:
         return self.failed.code if self.failed else "ended" if self.ended else "silence"
 
 
-def start(
-    limits: Limits | None = None, *, stderr: int | None = None, under: Sequence[str] = ()
-) -> tuple[wire.Channel, Child]:
-    """Start a child that waits for a recording, perhaps `under` a command that watches it."""
-    ours, theirs = wire.Channel.pair()
-    with theirs:
-        argv = [*under, sys.executable, "-m", "appliance.decode", str(theirs.fileno())]
-        child = spawn(argv, pass_fds=[theirs.fileno()], limits=limits or Limits(), stderr=stderr)
-    return ours, child
+@contextlib.contextmanager
+def child(
+    limits: Limits | None = None,
+    *,
+    stderr: IO[bytes] | int | None = None,
+    under: Sequence[str] = (),
+) -> Iterator[tuple[wire.Channel, Forked]]:
+    """Lend a child that waits for a recording, perhaps `under` a command that watches it."""
+    argv = [*under, sys.executable, "-m", "appliance.decode"]
+    template = Template(argv, limits or Limits(), stderr=stderr)
+    try:
+        ours, theirs = wire.Channel.pair()
+        with ours:
+            with theirs:
+                born = template.fork(theirs.fileno())
+            yield ours, born
+    finally:
+        template.close()
 
 
 def decode(
@@ -68,19 +78,18 @@ def decode(
     heard = Heard()
     ring = wire.Ring.create(slots)
     with tempfile.TemporaryFile() as log:
-        ours, child = start(limits, stderr=log.fileno(), under=under)
-        with ours, path.open("rb") as source:
+        with child(limits, stderr=log, under=under) as (ours, born), path.open("rb") as source:
             begin = wire.Begin(path.name, mels, slots, max_seconds, language, vad)
             ours.send(begin, [source.fileno(), ring.fd])
-            _listen(ours, child, ring, heard, mels if keep_mels else 0)
-        heard.verdict = child.wait(10)
+            _listen(ours, born, ring, heard, mels if keep_mels else 0)
+            heard.verdict = born.wait(10)
         log.seek(0)
         heard.log = log.read().decode("utf-8", "replace")
     ring.close()
     return heard
 
 
-def _listen(ours: wire.Channel, child: Child, ring: wire.Ring, heard: Heard, mels: int) -> None:
+def _listen(ours: wire.Channel, child: Forked, ring: wire.Ring, heard: Heard, mels: int) -> None:
     try:
         while (received := ours.receive(PATIENCE)) is not None:
             heard.peak_mb = max(heard.peak_mb, peak_mb(child.pid))
