@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Final
 
-from appliance import __version__
+from appliance import __version__, allocator
 from appliance.health.finding import Finding, Level
 from appliance.limits import WALLS, probe
 
@@ -46,6 +46,7 @@ def examine(device: str = "auto") -> Iterator[Finding]:
     yield _ffmpeg()
     yield from _isolation()
     yield _gpu(device, _child(_GPUS), driver=os.path.exists(_DRIVER))
+    yield _allocator(allocator.jemalloc())
     yield _machine()
 
 
@@ -90,6 +91,17 @@ def _gpu(device: str, usable: object, *, driver: bool) -> Finding:
         text = "its driver is here, but the engine cannot use it"
         return Finding("gpu", Level.WARN, text, _GPU_REMEDY)
     return Finding("gpu", Level.OK, "none; transcripts are made on the processor")
+
+
+def _allocator(jemalloc: str | None) -> Finding:
+    """A hint and no more: everything works without it."""
+    if jemalloc is not None:
+        return Finding("allocator", Level.OK, f"the engine uses {jemalloc}")
+    text = (
+        f"glibc's; with {allocator.PACKAGE} (apt install {allocator.PACKAGE}) a processor hears "
+        "a quarter to a half more in the same time"
+    )
+    return Finding("allocator", Level.OK, text)
 
 
 def _machine() -> Finding:

@@ -31,3 +31,10 @@ def test_a_gpu_that_is_wanted_and_cannot_be_used_is_told(
     found = doctor._gpu(device, usable, driver=driver)
     assert found.level is level
     assert bool(found.remedy) == (level is not Level.OK)
+
+
+def test_an_allocator_that_helps_is_a_hint_and_no_more() -> None:
+    without, used = doctor._allocator(None), doctor._allocator("/usr/lib/libjemalloc.so.2")
+    assert {without.level, used.level} == {Level.OK}
+    assert "apt install libjemalloc2" in without.text
+    assert "/usr/lib/libjemalloc.so.2" in used.text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +11,9 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 
 from appliance import weights
 from appliance.engine import phrases
-from appliance.engine.batcher import Batcher, Window
-from appliance.engine.model import Answer, Ask, Model
-from appliance.errors import ApplianceError, ModelMissing
+from appliance.engine.hearing import Answer, Ask, Hearing
+from appliance.engine.model import Model
+from appliance.errors import ModelMissing
 from appliance.nouns import Word
 from appliance.windows import log_mel
 from tests.line.sounds import RATE, sample
@@ -30,6 +29,18 @@ def floats(name: str) -> npt.NDArray[np.float32]:
 def ask(sound: npt.NDArray[np.float32], language: str | None, **more: object) -> Ask:
     tasks = ("transcribe",)
     return Ask(log_mel(sound, 80), sound.size / RATE, tasks, language, **more)  # type: ignore[arg-type]
+
+
+def hear(model: Model, asks: list[Ask], frames: int = 3000) -> list[list[Answer]]:
+    """Hear windows in as many turns as they need; the first holds all of them."""
+    hearings = [Hearing(one, frames=frames) for one in asks]
+    left = hearings
+    while left:
+        model.turn(left)
+        again = [one for one in left if one.next_turn()]
+        left = [one for one in again if (one.frames, one.step) == (again[0].frames, again[0].step)]
+        assert len(left) == len(again)
+    return [model.answers(one) for one in hearings]
 
 
 def tokens(answers: list[Answer]) -> list[int]:
@@ -65,7 +76,7 @@ def test_a_window_gives_the_tokens_bare_faster_whisper_gives(
     )
     end = model._tokenizer(language, "transcribe").eot
     theirs = [token for segment in segments for token in segment.tokens if token < end]
-    assert tokens(model.hear([ask(sound, language)])[0]) == theirs
+    assert tokens(hear(model, [ask(sound, language)])[0]) == theirs
     assert theirs
 
 
@@ -74,8 +85,8 @@ def test_windows_of_several_recordings_share_a_batch_and_change_nothing(model: M
         ask(floats(name)[: 3 * RATE], language)
         for name, language in zip(SAMPLES, LANGUAGES, strict=True)
     ]
-    alone = [model.hear([one])[0] for one in asks]
-    together = model.hear(asks)
+    alone = [hear(model, [one])[0] for one in asks]
+    together = hear(model, asks)
     assert [tokens(answers) for answers in together] == [tokens(answers) for answers in alone]
     assert [answers[0].language for answers in together[:3]] == list(LANGUAGES)
     for one, other in zip(spoken(together), spoken(alone), strict=True):
@@ -85,12 +96,29 @@ def test_windows_of_several_recordings_share_a_batch_and_change_nothing(model: M
             assert mine.probability == pytest.approx(theirs.probability, abs=0.01)
 
 
+@pytest.mark.parametrize("frames", [1_000, 1_500, 2_000])
+def test_a_shortened_input_that_is_no_good_is_heard_again_in_full(
+    model: Model, frames: int
+) -> None:
+    """What comes out is good either way: the same as at full length, or near it."""
+    asks = [
+        ask(floats(name)[: (frames - 300) * 160], language)
+        for name, language in zip(SAMPLES, LANGUAGES, strict=True)
+    ]
+    full = [tokens(answers) for answers in hear(model, asks)]
+    for one, whole in zip(asks, full, strict=True):
+        answers = hear(model, [one], frames=frames)[0]
+        if answers[0].redone:
+            assert tokens(answers) == whole
+        assert all(s.compression_ratio < 2.4 for s in answers[0].segments)
+
+
 def test_both_tasks_come_out_of_one_turn(model: Model) -> None:
     one = ask(floats(SAMPLES[1]), "de")
     both = Ask(one.mel, one.seconds, ("transcribe", "translate"), "de")
-    heard = model.hear([both])[0]
+    heard = hear(model, [both])[0]
     assert [answer.task for answer in heard] == ["transcribe", "translate"]
-    assert tokens(heard) == tokens(model.hear([one])[0])
+    assert tokens(heard) == tokens(hear(model, [one])[0])
 
 
 def test_words_lie_in_order_inside_the_window(model: Model) -> None:
@@ -98,7 +126,7 @@ def test_words_lie_in_order_inside_the_window(model: Model) -> None:
         sound = floats(name)
         words = [
             word
-            for segment in model.hear([ask(sound, language)])[0][0].segments
+            for segment in hear(model, [ask(sound, language)])[0][0].segments
             for word in segment.words
         ]
         assert words
@@ -111,36 +139,14 @@ def test_words_lie_in_order_inside_the_window(model: Model) -> None:
 def test_a_ring_full_of_nonsense_harms_no_neighbour(model: Model, value: float) -> None:
     good = ask(floats(SAMPLES[0]), "en")
     bad = Ask(np.full_like(good.mel, value), good.seconds, good.tasks, "en")
-    assert tokens(model.hear([bad, good])[1]) == tokens(model.hear([good])[0])
-
-
-def test_a_language_nobody_knows_is_refused_and_the_batcher_lives(model: Model) -> None:
-    batcher = Batcher(lambda _name: model, batch=4, idle_unload_s=0)
-    said: list[object] = []
-    done = threading.Semaphore(0)
-
-    def reply(answers: list[Answer] | ApplianceError) -> None:
-        said.append(answers)
-        done.release()
-
-    for language in ("xx", "en"):
-        one = ask(floats(SAMPLES[0]), language)
-        batcher.put(Window("m", one, reply, lambda: True))
-    thread = threading.Thread(target=batcher.run)
-    thread.start()
-    for _ in range(2):
-        assert done.acquire(timeout=30)
-    batcher.stop()
-    thread.join()
-    assert isinstance(said[0], ApplianceError)
-    assert isinstance(said[1], list)
+    assert tokens(hear(model, [bad, good])[1]) == tokens(hear(model, [good])[0])
 
 
 @pytest.mark.parametrize("kind", ["silence", "noise"])
 def test_a_window_without_speech_has_no_words(model: Model, kind: str) -> None:
     level = 0.0 if kind == "silence" else 0.01
     sound = (np.random.default_rng(1).normal(0, 1, 10 * RATE) * level).astype(np.float32)
-    words = [w for s in model.hear([ask(sound, "en")])[0][0].segments for w in s.words]
+    words = [w for s in hear(model, [ask(sound, "en")])[0][0].segments for w in s.words]
     assert len(words) <= 1, words  # the voice detector sends no such window
 
 
@@ -177,68 +183,6 @@ def test_odd_timestamps_never_leave_the_window(
 def test_a_text_that_repeats_itself_compresses_well() -> None:
     assert phrases.compression_ratio("thank you " * 50) > 2.4
     assert phrases.compression_ratio("six different words stand in here") < 2.4
-
-
-# --- the batcher --------------------------------------------------------------------------------
-
-
-class Fake:
-    """Stands in for a model: a real one cannot be made to run out of memory here."""
-
-    def __init__(self, *, most: int, poison: float | None = None) -> None:
-        self.most, self.poison = most, poison
-        self.batches: list[int] = []
-
-    def hear(self, asks: list[Ask]) -> list[list[Answer]]:
-        self.batches.append(len(asks))
-        if len(asks) > self.most:
-            raise RuntimeError("CUDA failed with error out of memory")
-        if any(one.seconds == self.poison for one in asks):
-            raise RuntimeError("poison")
-        return [[Answer("transcribe", "en", one.seconds, ())] for one in asks]
-
-
-def run(fake: Fake, seconds: list[float], *, alive: bool = True) -> dict[float, object]:
-    batcher = Batcher(lambda _name: fake, batch=4, idle_unload_s=0)  # type: ignore[arg-type,return-value]
-    said: dict[float, object] = {}
-    done = threading.Semaphore(0)
-    mel = np.zeros((80, 3000), np.float32)
-    for one in seconds:
-
-        def reply(answers: list[Answer] | ApplianceError, one: float = one) -> None:
-            said[one] = answers.code if isinstance(answers, ApplianceError) else answers
-            done.release()
-
-        batcher.put(Window("m", Ask(mel, one, ("transcribe",), "en"), reply, lambda: alive))
-    thread = threading.Thread(target=batcher.run)
-    thread.start()
-    for _ in seconds if alive else []:
-        assert done.acquire(timeout=10)
-    batcher.stop()
-    thread.join()
-    return said
-
-
-def test_a_batch_that_does_not_fit_is_heard_one_by_one() -> None:
-    fake = Fake(most=1)
-    said = run(fake, [1.0, 2.0, 3.0])
-    assert fake.batches == [3, 1, 1, 1]
-    assert all(isinstance(answers, list) for answers in said.values())
-
-
-def test_a_poisoned_window_fails_alone() -> None:
-    said = run(Fake(most=4, poison=2.0), [1.0, 2.0, 3.0])
-    assert [said[2.0], *(isinstance(said[n], list) for n in (1.0, 3.0))] == ["bug", True, True]
-
-
-def test_a_window_too_large_for_the_memory_is_a_named_error() -> None:
-    assert run(Fake(most=0), [1.0]) == {1.0: "node.gpu-memory"}
-
-
-def test_windows_of_a_job_that_hung_up_are_not_heard() -> None:
-    fake = Fake(most=4)
-    assert run(fake, [1.0, 2.0], alive=False) == {}
-    assert fake.batches == []
 
 
 def test_a_model_that_is_not_there_is_told_to_who_asks() -> None:

@@ -1,4 +1,9 @@
-"""`python -m appliance.engine [SETTINGS]`: load, listen, keep warm, until TERM."""
+"""`python -m appliance.engine [SETTINGS]`: load, listen, keep warm, until TERM.
+
+It also ends by itself: idle for as long as the settings say, so that memory and GPU are
+free (it is started again cold), or with a turn that never ends, which nothing else would
+mend.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +13,25 @@ import signal
 import sys
 import threading
 import types
+from typing import Final
 
 import ctranslate2
 
-from appliance import daemon, journal, settings, weights, wire
-from appliance.engine.batcher import Batcher, Call
+from appliance import daemon, journal, pulse, settings, weights, wire
+from appliance.engine.batcher import TRY_LATER, Batcher, Call
+from appliance.engine.hearing import Listener
 from appliance.engine.model import Model
-from appliance.engine.server import accept
+from appliance.engine.probe import Probe
+from appliance.engine.server import House, accept
 from appliance.errors import WARNINGS, ApplianceError, GpuMemory, ModelCorrupt
 from appliance.settings import EngineSettings, Settings
 
 log = logging.getLogger("appliance.engine")
+STUCK_SECONDS: Final = 240.0  # of one turn; the slowest are to take half a minute
+_BEAT_SECONDS: Final = 1.0
+_BATCH: Final = {"cpu": 4, "cuda": 16}
+_LANES: Final = 4  # on a processor, at most: from there on a turn has more threads
+_FRUGAL: Final = "int8"
 
 
 def device_of(engine: EngineSettings) -> str:
@@ -28,16 +41,37 @@ def device_of(engine: EngineSettings) -> str:
     return "cuda"
 
 
-def loader(site: Settings, name: str) -> Model:
-    """Open a model as the settings say. Raises ApplianceError."""
+def best_of(device: str) -> str:
+    """The type of weights that is fastest on a device and loses nothing that can be heard."""
+    wanted = ("float16", "bfloat16", "int8_float32") if device == "cuda" else ("int8",)
+    there = ctranslate2.get_supported_compute_types(device)
+    return next((kind for kind in wanted if kind in there), "default")
+
+
+def lanes_of(engine: EngineSettings) -> tuple[int, int]:
+    """How many turns at once, and the threads of each."""
+    if device_of(engine) == "cuda":
+        return 1, 1
+    processors = engine.threads or len(os.sched_getaffinity(0))
+    lanes = min(processors, _LANES)
+    return lanes, processors // lanes
+
+
+def loader(site: Settings, name: str, *, frugal: bool = False) -> Model:
+    """Open a model as the settings say; frugal: as small as it gets. Raises ApplianceError."""
     folder = weights.find(name, site.model_dir)
     engine = site.engine
     device = device_of(engine)
-    default = "float16" if device == "cuda" else "int8"
-    kind = default if engine.compute_type == "auto" else engine.compute_type
-    threads = engine.threads or len(os.sched_getaffinity(0))
+    kind = best_of(device) if engine.compute_type == "auto" else engine.compute_type
+    lanes, threads = lanes_of(engine)
     try:
-        model = Model(folder, device=device, compute_type=kind, threads=threads)
+        model = Model(
+            folder,
+            device=device,
+            compute_type=_FRUGAL if frugal else kind,
+            threads=threads,
+            lanes=lanes,
+        )
     except (RuntimeError, ValueError) as error:
         if "out of memory" in str(error).lower():
             raise GpuMemory(model=name) from error
@@ -48,11 +82,18 @@ def loader(site: Settings, name: str) -> Model:
     return model
 
 
+def batch_of(site: Settings, model: Listener) -> int:
+    """How many windows a turn may have: as the settings say, or as was found out."""
+    if site.engine.batch or model.device == "cpu":
+        return site.engine.batch or _BATCH["cpu"]
+    return Probe(site.state_dir).batch(model)
+
+
 def warm_up(site: Settings, batcher: Batcher) -> None:
     """Ask for the first share's model before anybody needs it."""
     wanted = {site.options_for(share).model for share in site.share} or {weights.SELFTEST}
 
-    def told(model: Model | ApplianceError) -> None:
+    def told(model: Listener | ApplianceError) -> None:
         if isinstance(model, ApplianceError):
             log.error("%s %s", model, model.next_step)
 
@@ -60,31 +101,48 @@ def warm_up(site: Settings, batcher: Batcher) -> None:
         batcher.call(Call(name, told))
 
 
+def beat(batcher: Batcher, site: Settings, stopped: threading.Event) -> None:
+    """Say every second how it goes, for the page; and end where a turn never does."""
+    while not stopped.wait(_BEAT_SECONDS):
+        if batcher.stuck_for() > STUCK_SECONDS:
+            log.critical("a turn does not end: the engine starts afresh")
+            os._exit(TRY_LATER)
+        pulse.write(site.run_dir, batcher.status())
+
+
 def main() -> int:
     """Serve until TERM or INT."""
     site = settings.load(sys.argv[1] if len(sys.argv) > 1 else None)
     journal.to_stderr("engine")
     os.makedirs(site.run_dir, mode=0o770, exist_ok=True)
-    device = device_of(site.engine)
+    engine = site.engine
     batcher = Batcher(
-        lambda name: loader(site, name),
-        batch=site.engine.batch or (16 if device == "cuda" else 4),
-        idle_unload_s=site.engine.idle_unload_s,
+        lambda name, frugal: loader(site, name, frugal=frugal),
+        batch=lambda model: batch_of(site, model),
+        idle_unload_s=engine.idle_unload_s,
+        lanes=lanes_of(engine)[0],
+    )
+    house = House(
+        batcher,
+        engine.batch or _BATCH[device_of(engine)],
+        wanted_gpu=engine.device == "cuda",
+        shorten=engine.shorten,
     )
     door = wire.listen(site.engine_socket)
+    stopped = threading.Event()
 
     def stop(_signum: int, _frame: types.FrameType | None) -> None:
         batcher.stop()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    wanted_gpu = site.engine.device == "cuda"
-    threading.Thread(
-        target=accept, args=(door, batcher), kwargs={"wanted_gpu": wanted_gpu}, daemon=True
-    ).start()
-    warm_up(site, batcher)
+    threading.Thread(target=accept, args=(door, house), daemon=True).start()
+    threading.Thread(target=beat, args=(batcher, site, stopped), daemon=True).start()
+    if not engine.idle_unload_s:
+        warm_up(site, batcher)
     daemon.ready()
     batcher.run()
+    stopped.set()
     door.close()
     return 0
 

@@ -1,38 +1,44 @@
-"""Who is heard next: one thread that owns the models and takes windows of every job in turn.
+"""The lanes: threads that own the models and hear windows of every job, a batch at a time.
 
-In: windows, put by the server's threads. Out: each window's `answer` is called from
-the batcher's thread.
+In: windows, put by the server's threads. Out: each window's `reply`, called from the one
+thread that puts what was heard into words, so that no lane waits for text or sockets.
 
-Not here: sockets (server), the model itself (model). Fair shares between long and short
-recordings come with batching across recordings; this takes them as they come.
+A GPU has one lane; a processor has a few, because two single threads hear more than one
+double (measured). Memory that does not suffice makes smaller batches and fails nobody. A
+GPU whose driver has given up ends the process: whoever starts it again starts afresh, and
+the workers send what they had in hand once more.
+
+Not here: sockets (server), the model itself (model), who is next (waiting).
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
-from appliance.engine.model import Answer, Ask, Model
+from appliance.engine.hearing import Listener
+from appliance.engine.size import LEAST, Size
+from appliance.engine.waiting import Waiting, Window
 from appliance.errors import ApplianceError, Bug, GpuMemory
 
 log = logging.getLogger("appliance.engine")
-_MODELS_KEPT = 2
+_MODELS_KEPT: Final = 2
+_TRIES_ALONE: Final = 6  # of a window that does not fit, before its job is told
+_PAUSE_SECONDS: Final = 0.05  # before each, and longer every time
+TRY_LATER: Final = 75  # EX_TEMPFAIL: what the process exits with when its GPU is lost
 # What CTranslate2 and its tokenizer raise: for memory, for the rest, for what they do not know.
-_REFUSALS = (RuntimeError, ValueError)
-Reply = Callable[[list[Answer] | ApplianceError], None]
+_REFUSALS: Final = (RuntimeError, ValueError)
+_MEMORY: Final = ("out of memory", "alloc_failed", "bad_alloc")
+_DRIVER: Final = ("cuda failed", "cublas failed", "cudnn failed", "cuda error")
 
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One window in the queue."""
-
-    model: str
-    ask: Ask
-    reply: Reply
-    alive: Callable[[], bool]  # False: its job has hung up, do not bother
+Load = Callable[[str, bool], Listener]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +46,49 @@ class Call:
     """Somebody wants to know a model: it is loaded if it is not yet."""
 
     model: str
-    reply: Callable[[Model | ApplianceError], None]
+    reply: Callable[[Listener | ApplianceError], None]
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """A model in memory."""
+
+    listener: Listener
+    size: Size
+    frugal: bool = False  # it was loaded once more, with weights that need less
 
 
 class Batcher:
-    """The one thread that talks to the models."""
+    """The threads that talk to the models."""
 
-    def __init__(self, load: Callable[[str], Model], *, batch: int, idle_unload_s: float) -> None:
-        """`load` opens a model by name (raises ApplianceError); `batch` windows a turn at most."""
+    def __init__(
+        self,
+        load: Load,
+        *,
+        batch: Callable[[Listener], int],
+        idle_unload_s: float,
+        lanes: int = 1,
+        end: Callable[[int], None] = os._exit,
+    ) -> None:
+        """`batch(model)` windows a turn at most, `lanes` turns at once.
+
+        `load(name, frugal)` opens a model by name (raises ApplianceError); frugal: in the
+        smallest form there is. `end` ends the process, with what it exits with.
+        """
         self._load = load
         self._batch = batch
+        self._lanes = lanes
+        self._end = end
         self._idle = idle_unload_s or None
-        self._models: OrderedDict[str, Model] = OrderedDict()
+        self._models: OrderedDict[str, _Loaded] = OrderedDict()
+        self._loading = threading.RLock()  # one at a time: two would need twice the memory
         self._calls: deque[Call] = deque()
-        self._windows: deque[Window] = deque()
+        self._waiting = Waiting()
         self._wake = threading.Condition()
+        self._busy: dict[int, float] = {}  # lanes in a turn, since when
+        self._alone = False  # a lane has a window that is heard while nobody else is
         self._stopping = False
+        self.clock = Clock()
 
     def call(self, call: Call) -> None:
         """Ask for a model."""
@@ -66,93 +99,239 @@ class Batcher:
     def put(self, window: Window) -> None:
         """Queue a window."""
         with self._wake:
-            self._windows.append(window)
+            self._waiting.put(window)
             self._wake.notify()
 
     def stop(self) -> None:
-        """Let `run` return after the batch in hand."""
+        """Let `run` return after the turns in hand."""
         with self._wake:
             self._stopping = True
-            self._wake.notify()
+            self._wake.notify_all()
+
+    def stuck_for(self) -> float:
+        """Seconds the longest turn has been going on; 0 while there is none."""
+        with self._wake:
+            return time.monotonic() - min(self._busy.values(), default=time.monotonic())
+
+    def status(self) -> dict[str, object]:
+        """How it goes, for the page."""
+        with self._wake:
+            models = {
+                name: {
+                    "device": loaded.listener.device,
+                    "compute_type": loaded.listener.compute_type,
+                    "batch": loaded.size.most,
+                    "speed": (loaded.size.speed() or 0.0) * self._lanes or None,
+                }
+                for name, loaded in self._models.items()
+            }
+            return {
+                "lanes": self._lanes,
+                "busy": len(self._busy),
+                "waiting": len(self._waiting),
+                "models": models,
+                **self.clock.facts(),
+            }
 
     def run(self) -> None:
-        """Serve until stopped."""
+        """Serve until stopped, or idle for long."""
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="words") as words:
+            others = [
+                threading.Thread(target=self._lane, args=(number, words), name=f"lane-{number}")
+                for number in range(1, self._lanes)
+            ]
+            for other in others:
+                other.start()
+            self._lane(0, words)
+            for other in others:
+                other.join()
+
+    # --- a lane ---------------------------------------------------------------------------------
+
+    def _lane(self, number: int, words: ThreadPoolExecutor) -> None:
         while True:
             with self._wake:
                 asleep = not self._wake.wait_for(self._work_to_do, timeout=self._idle)
                 if self._stopping:
                     return
+                if asleep:
+                    self._unload()
+                    continue
                 call = self._calls.popleft() if self._calls else None
-                batch = [] if call else self._take()
-            if asleep and self._models:
-                log.info("idle: the model is unloaded")
-                self._models.clear()
-            elif call:
-                call.reply(self._model(call.model))
-            elif batch:
-                self._turn(batch)
+                batch = [] if call else self._waiting.next(self._room)
+                if call or batch:
+                    self._busy[number] = time.monotonic()
+                if batch and batch[0].begun:
+                    self._alone = True
+                    self._wake.wait_for(lambda: len(self._busy) == 1)
+            try:
+                if call:
+                    self._answer(call)
+                elif batch:
+                    self._turn(batch, words)
+            finally:
+                with self._wake:
+                    self._busy.pop(number, None)
+                    if batch and batch[0].begun:
+                        self._alone = False
+                    self._wake.notify_all()
 
     def _work_to_do(self) -> bool:
-        return bool(self._stopping or self._calls or self._windows)
+        return bool(self._stopping or ((self._calls or self._waiting) and not self._alone))
 
-    def _take(self) -> list[Window]:
-        """The oldest window, and others that may share a batch with it."""
-        while self._windows and not self._windows[0].alive():
-            self._windows.popleft()
-        if not self._windows:
-            return []
-        key = self._key(self._windows[0])
-        taken: list[Window] = []
-        left: deque[Window] = deque()
-        for window in self._windows:
-            fits = len(taken) < self._batch and self._key(window) == key
-            (taken if fits else left).append(window)
-        self._windows = left
-        return taken
+    def _room(self, head: Window) -> int:
+        loaded = self._models.get(head.model)
+        return loaded.size.fits(head.hearing.frames) if loaded else LEAST
 
-    def _key(self, window: Window) -> tuple[object, ...]:
-        ask = window.ask
-        return (window.model, ask.tasks, ask.beam, ask.vocabulary, ask.initial_prompt)
+    # --- models ---------------------------------------------------------------------------------
 
-    def _model(self, name: str) -> Model | ApplianceError:
-        if name in self._models:
-            self._models.move_to_end(name)
-            return self._models[name]
-        while len(self._models) >= _MODELS_KEPT:
-            self._models.popitem(last=False)
+    def _unload(self) -> None:
+        """Nobody has asked for anything for a while: end, and be started again cold.
+
+        Only the end of the process gives everything back: the allocator keeps what it has,
+        and a GPU's context alone takes 200 to 300 MB.
+        """
+        if self._models and not self._busy:
+            log.info("idle: the engine ends, and its model with it")
+            self._stopping = True
+            self._wake.notify_all()
+
+    def _answer(self, call: Call) -> None:
         try:
-            self._models[name] = self._load(name)
+            loaded = self._loaded(call.model)
         except ApplianceError as error:
-            return error
-        return self._models[name]
+            call.reply(error)
+        else:
+            call.reply(loaded.listener)
 
-    def _turn(self, batch: Sequence[Window]) -> None:
-        model = self._model(batch[0].model)
-        if isinstance(model, ApplianceError):
-            for window in batch:
-                window.reply(model)
-            return
+    def _loaded(self, name: str, *, frugal: bool = False) -> _Loaded:
+        """The model of that name; loads it where needed. Raises ApplianceError."""
+        with self._loading:
+            with self._wake:
+                loaded = self._models.get(name)
+                if loaded and (loaded.frugal or not frugal):
+                    self._models.move_to_end(name)
+                    return loaded
+                if loaded:
+                    del self._models[name]
+                while len(self._models) >= _MODELS_KEPT:
+                    self._models.popitem(last=False)
+            listener = self._load(name, frugal)
+            fresh = _Loaded(listener, Size(self._batch(listener)), frugal)
+            with self._wake:
+                self._models[name] = fresh
+            return fresh
+
+    # --- turns ----------------------------------------------------------------------------------
+
+    def _turn(self, batch: Sequence[Window], words: ThreadPoolExecutor) -> None:
         try:
-            answers = model.hear([window.ask for window in batch])
-        except _REFUSALS as error:
-            self._one_by_one(batch, model, error)
+            loaded = self._loaded(batch[0].model)
+        except ApplianceError as error:
+            for window in batch:
+                window.reply(error)
             return
-        for window, answer in zip(batch, answers, strict=True):
-            window.reply(answer)
+        if tell := batch[0].begun:
+            tell()
+        begun = time.monotonic()
+        try:
+            loaded.listener.turn([window.hearing for window in batch])
+        except _REFUSALS as error:
+            self._refused(batch, loaded, error, words)
+            return
+        took = time.monotonic() - begun
+        with self._wake:
+            loaded.size.took(took, len(batch), batch[0].hearing.frames)
+            self.clock.turn(took, batch)
+        self._after(batch, loaded, words)
 
-    def _one_by_one(self, batch: Sequence[Window], model: Model, error: Exception) -> None:
-        """Find out which window of a failed batch fails alone; its neighbours are not to blame."""
-        log.warning("a batch of %d failed: %s", len(batch), error)
+    def _after(self, batch: Sequence[Window], loaded: _Loaded, words: ThreadPoolExecutor) -> None:
+        """What is done is put into words; what is not waits for another turn."""
+        again = [window for window in batch if window.hearing.next_turn()]
+        with self._wake:
+            for window in again:
+                self._waiting.put(window)
+            self._wake.notify(len(again))
         for window in batch:
+            if window not in again:
+                words.submit(_say, window, loaded.listener)
+
+    def _refused(
+        self,
+        batch: Sequence[Window],
+        loaded: _Loaded,
+        error: Exception,
+        words: ThreadPoolExecutor,
+    ) -> None:
+        why = str(error).lower()
+        log.warning("a turn of %d windows failed: %s", len(batch), error)
+        if any(sign in why for sign in _MEMORY):
+            self._no_room(batch, loaded)
+        elif any(sign in why for sign in _DRIVER):
+            log.critical(
+                "the GPU is lost; the engine starts afresh", extra={"code": "node.gpu-lost"}
+            )
+            self._end(TRY_LATER)
+        elif len(batch) == 1:
+            batch[0].reply(Bug(name=f"a window ({error})"))
+        else:
+            # One of them is to blame, and its neighbours are not.
+            for window in batch:
+                self._turn([window], words)
+
+    def _no_room(self, batch: Sequence[Window], loaded: _Loaded) -> None:
+        """Hear them again in smaller turns; one alone with weights that need less, a few times."""
+        with self._wake:
+            smaller = loaded.size.too_large(len(batch))
+        if not smaller:
+            first = batch[0]
+            first.hearing.refused += 1
+            if first.hearing.refused > _TRIES_ALONE:
+                first.reply(GpuMemory(model=first.model))
+                return
+            time.sleep(_PAUSE_SECONDS * first.hearing.refused)  # others may leave the GPU
             try:
-                answers = model.hear([window.ask])
-            except _REFUSALS as alone:
-                window.reply(_named(alone, window.model))
-            else:
-                window.reply(answers[0])
+                self._loaded(first.model, frugal=True)
+            except ApplianceError as error:
+                first.reply(error)
+                return
+        with self._wake:
+            for window in reversed(batch):
+                self._waiting.put(window, first=True)
+            self._wake.notify()
 
 
-def _named(error: Exception, model: str) -> ApplianceError:
-    if "out of memory" in str(error).lower():
-        return GpuMemory(model=model)
-    return Bug(name=f"a window ({error})")
+def _say(window: Window, listener: Listener) -> None:
+    """Answer a window that has been heard."""
+    try:
+        answers = listener.answers(window.hearing)
+    except _REFUSALS as error:
+        window.reply(Bug(name=f"a window ({error})"))
+    else:
+        window.reply(answers)
+
+
+class Clock:
+    """What the lanes have done since the process began. Used under the batcher's lock."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0  # in turns, over all lanes
+        self.turns = 0
+        self.windows = 0
+        self.sound = 0.0  # seconds of sound in them
+
+    def turn(self, seconds: float, batch: Sequence[Window]) -> None:
+        """Count one."""
+        self.seconds += seconds
+        self.turns += 1
+        self.windows += len(batch)
+        self.sound += sum(window.hearing.ask.seconds for window in batch)
+
+    def facts(self) -> dict[str, float]:
+        """As plain numbers."""
+        return {
+            "turn_seconds": self.seconds,
+            "turns": self.turns,
+            "windows": self.windows,
+            "sound_seconds": self.sound,
+        }

@@ -3,7 +3,7 @@
 In: Hello with a ring, then Listen per window. Out: Welcome, then Heard per window and
 task, or Fault. A connection that hangs up has cancelled everything it asked for.
 
-Not here: the order in which windows are heard (batcher).
+Not here: the order in which windows are heard (waiting, batcher).
 """
 
 from __future__ import annotations
@@ -15,29 +15,49 @@ import os
 import socket
 import threading
 import time
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from appliance import journal, wire
 from appliance.engine import model as engine_model
-from appliance.engine.batcher import Batcher, Call, Window
-from appliance.engine.model import Answer, Ask, Model
+from appliance.engine.batcher import Batcher, Call
+from appliance.engine.hearing import Answer, Ask, Hearing, Listener, frames_for
+from appliance.engine.waiting import EXPRESS_WINDOWS, Window
 from appliance.errors import ApplianceError, EngineVersion
 from appliance.nouns import MEL_FRAMES, WINDOW_SECONDS
 
 log = logging.getLogger("appliance.engine")
 _SEND_PATIENCE_SECONDS: Final = 10
+_SLOTS: Final = 8  # windows that a job may have in our hands, at least
+_SLOTS_A_BATCH: Final = 2  # one batch is heard, another lies ready
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What holds for everybody who is let in."""
+
+    batcher: Batcher
+    batch: int  # windows a turn at most
+    wanted_gpu: bool = False  # the settings ask for one
+    shorten: bool = False  # short windows are heard with a shorter input
+
+    @property
+    def slots(self) -> int:
+        """Windows that a job may have in our hands."""
+        return max(_SLOTS, _SLOTS_A_BATCH * self.batch)
 
 
 class Connection:
     """One attempt of one job."""
 
-    def __init__(self, sock: socket.socket, batcher: Batcher, *, wanted_gpu: bool) -> None:
+    def __init__(self, sock: socket.socket, house: House) -> None:
         sock.settimeout(None)
         self._channel = wire.Channel(sock)
-        self._batcher = batcher
-        self._wanted_gpu = wanted_gpu
+        self._house = house
+        self._prompt_length = 0
         self._sending = threading.Lock()
         self._hello: wire.Hello | None = None
         self._ring: wire.Ring | None = None
@@ -92,13 +112,16 @@ class Connection:
             return
         self._hello = hello
         log.info("listening", extra={"model": hello.model})
-        self._batcher.call(Call(hello.model, self._welcome))
+        self._house.batcher.call(Call(hello.model, self._welcome))
 
-    def _welcome(self, model: Model | ApplianceError) -> None:
+    def _welcome(self, model: Listener | ApplianceError) -> None:
         if isinstance(model, ApplianceError):
             self._fault(-1, model)
             return
+        if self._hello is None:
+            raise RuntimeError("nobody has asked")
         self._mels = model.mels
+        self._prompt_length = model.prompt_length(_ask(self._hello))
         self._send(
             wire.Welcome(
                 version=wire.VERSION,
@@ -109,7 +132,8 @@ class Connection:
                 multilingual=model.multilingual,
                 device=model.device,
                 compute_type=model.compute_type,
-                fallback=self._wanted_gpu and model.device == "cpu",
+                fallback=self._house.wanted_gpu and model.device == "cpu",
+                slots=self._house.slots,
             )
         )
 
@@ -118,22 +142,28 @@ class Connection:
             raise ValueError("a window that cannot be")
         flat = np.frombuffer(ring.slot(listen.slot), dtype=np.float32)
         mel = flat[: self._mels * MEL_FRAMES].reshape(self._mels, MEL_FRAMES)
-        ask = Ask(
-            mel=mel,
-            seconds=listen.window.seconds,
-            tasks=listen.tasks,
-            language=listen.language,
-            beam=hello.beam,
-            vocabulary=hello.vocabulary,
-            initial_prompt=hello.initial_prompt,
-        )
+        ask = _ask(hello, mel, listen)
+        hearing = Hearing(ask)
+        if self._house.shorten:
+            hearing.frames = frames_for(ask.seconds)
         index = listen.window.index
         self._windows += 1
 
         def reply(answers: list[Answer] | ApplianceError) -> None:
+            ring.rest(listen.slot)
             self._reply(index, answers)
 
-        self._batcher.put(Window(hello.model, ask, reply, lambda: self._alive))
+        window = Window(
+            model=hello.model,
+            job=self,
+            hearing=hearing,
+            prompt_length=self._prompt_length,
+            express=index < EXPRESS_WINDOWS,
+            reply=reply,
+            alive=lambda: self._alive,
+            begun=(lambda: self._send(wire.Begun(index))) if listen.alone else None,
+        )
+        self._house.batcher.put(window)
 
     def _reply(self, index: int, answers: list[Answer] | ApplianceError) -> None:
         if isinstance(answers, ApplianceError):
@@ -147,6 +177,7 @@ class Connection:
                     language=answer.language,
                     probability=answer.probability,
                     segments=answer.segments,
+                    redone=answer.redone,
                 )
             )
 
@@ -167,7 +198,25 @@ class Connection:
                 self._alive = False
 
 
-def accept(door: socket.socket, batcher: Batcher, *, wanted_gpu: bool) -> None:
+_NOTHING: Final = np.zeros((0, 0), np.float32)
+
+
+def _ask(
+    hello: wire.Hello, mel: npt.NDArray[np.float32] = _NOTHING, listen: wire.Listen | None = None
+) -> Ask:
+    """What a job asks for a window, or for any, where none is named."""
+    return Ask(
+        mel=mel,
+        seconds=listen.window.seconds if listen else 0.0,
+        tasks=listen.tasks if listen else ("transcribe",),
+        language=listen.language if listen else None,
+        beam=hello.beam,
+        vocabulary=hello.vocabulary,
+        initial_prompt=hello.initial_prompt,
+    )
+
+
+def accept(door: socket.socket, house: House) -> None:
     """Let workers in until the door is closed."""
     while True:
         try:
@@ -180,5 +229,5 @@ def accept(door: socket.socket, batcher: Batcher, *, wanted_gpu: bool) -> None:
             continue
         patience = _SEND_PATIENCE_SECONDS.to_bytes(8, "little") + bytes(8)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
-        connection = Connection(sock, batcher, wanted_gpu=wanted_gpu)
+        connection = Connection(sock, house)
         threading.Thread(target=connection.serve, name="connection", daemon=True).start()

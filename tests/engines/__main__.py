@@ -84,6 +84,8 @@ class Engine:
             channel.send(WELCOME)
         elif isinstance(message, wire.Listen):
             self.heard += 1
+            if message.alone:
+                channel.send(wire.Begun(message.window.index))
             self.answer(channel, message)
 
     def answer(self, channel: wire.Channel, listen: wire.Listen) -> None:

@@ -56,6 +56,8 @@ def _talk(channel: wire.Channel, marks: str) -> None:
 
 
 def _answer(channel: wire.Channel, listen: wire.Listen, told: bytes, fallen: int) -> None:
+    if listen.alone:
+        channel.send(wire.Begun(listen.window.index))
     digest, kind = told.split(b" ")[:2]
     if Kind(kind.decode()) is Kind.STUMBLES and first_time(fallen, digest.decode()):
         channel.send(wire.Fault(listen.window.index, "node.gpu-memory", {"model": "selftest"}))

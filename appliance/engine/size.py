@@ -1,0 +1,59 @@
+"""How many windows one turn may have: what memory bears, and what others can wait for.
+
+A turn cannot be interrupted, so it should be short: a memo that arrives in the middle of one
+waits for its end. It is also cheaper the more windows share it. So a turn may have as many
+as are heard in about a second, by what turns have cost lately, but always a few.
+
+Memory that does not suffice halves the size at once; many good turns later it is tried again.
+
+Not here: who shares the turn (waiting), running it (batcher).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+TURN_SECONDS: Final = 1.0
+LEAST: Final = 4  # on a processor most of the gain; a GPU has heard them in no time
+LONGEST_SECONDS: Final = 30.0  # where even those take too long, fewer
+_NEWEST: Final = 0.25  # weight of the newest turn in what turns have cost
+_GOOD_TURNS: Final = 200  # before a size that was too large is tried again
+
+
+class Size:
+    """The size of one model's turns. Used under the batcher's lock."""
+
+    def __init__(self, most: int) -> None:
+        """`most` windows are known to fit."""
+        self._known = most
+        self.most = most
+        self._good = 0
+        self._cost: dict[int, float] = {}  # seconds a window, by the frames of its input
+
+    def fits(self, frames: int) -> int:
+        """How many windows of this length the next turn may have."""
+        cost = self._cost.get(frames)
+        if not cost:
+            return self.most
+        wanted = max(int(TURN_SECONDS / cost), min(LEAST, int(LONGEST_SECONDS / cost)))
+        return min(self.most, max(1, wanted))
+
+    def took(self, seconds: float, windows: int, frames: int) -> None:
+        """A turn went well."""
+        cost = seconds / windows
+        before = self._cost.get(frames, cost)
+        self._cost[frames] = before + _NEWEST * (cost - before)
+        self._good += 1
+        if self._good >= _GOOD_TURNS and self.most < self._known:
+            self.most, self._good = min(2 * self.most, self._known), 0
+
+    def too_large(self, windows: int) -> bool:
+        """A turn of so many did not fit; tell whether a smaller one is worth trying."""
+        self._good = 0
+        self.most = max(1, min(self.most, windows) // 2)
+        return windows > 1
+
+    def speed(self) -> float | None:
+        """Seconds of full-length input heard in a second of one lane; None before the first."""
+        costs = [(frames / 100) / cost for frames, cost in self._cost.items() if cost > 0]
+        return max(costs, default=None)
