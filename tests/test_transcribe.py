@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from appliance.errors import (
     ApplianceError,
     Cancelled,
     ChildKilled,
+    DiskFull,
     EngineLost,
     EngineUnreachable,
     EngineVersion,
     GpuMemory,
+    Interrupted,
     NoAudioTrack,
     NodeIO,
     Stalled,
@@ -42,9 +45,12 @@ from appliance.nouns import (
     Word,
 )
 from appliance.nursery import Nursery
-from appliance.transcribe import Request, Result, relay, transcribe
-from appliance.transcribe.assemble import assemble
+from appliance.transcribe import Request, Result, checkpoint, relay, transcribe
+from appliance.transcribe.assemble import assemble, so_far
+from appliance.transcribe.checkpoint import Checkpoint, nowhere
+from appliance.transcribe.pace import Pace
 from appliance.transcribe.relay import Outcome
+from appliance.transcribe.tally import Tally
 from appliance.wire import Ended, Heard
 from tests.engines.__main__ import WELCOME
 from tests.line import sounds
@@ -59,6 +65,7 @@ class Bench:
     folder: Path
     nursery: Nursery
     recording: str
+    checkpoint: Checkpoint = field(default_factory=nowhere)
 
     @property
     def door(self) -> str:
@@ -100,7 +107,8 @@ class Bench:
             request,
             engine_socket=self.door,
             nursery=self.nursery,
-            progress=lambda _done, _total: None,
+            checkpoint=self.checkpoint,
+            progress=lambda _done, _total, _left: None,
             stop=self.stop,
         )
 
@@ -118,6 +126,11 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> str:
 def bench(tmp_path: Path, recording: str) -> Iterator[Bench]:
     with Nursery(Limits(memory_mb=1024)) as nursery:
         yield Bench(tmp_path, nursery, recording)
+
+
+def becoming(*arguments: str) -> list[str]:
+    """A template whose children run Python with these arguments."""
+    return [sys.executable, "-m", "tests.forked", sys.executable, *arguments]
 
 
 def words(result: Result) -> list[str]:
@@ -215,7 +228,7 @@ def test_nobody_waits_for_ever_at_a_door_where_too_many_wait(
 def test_an_engine_that_does_not_read_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "SEND_PATIENCE_SECONDS", 1)
+    monkeypatch.setattr(wire.channel, "SEND_PATIENCE_SECONDS", 1)
     path = str(tmp_path / "door")
 
     def talk_to_the_deaf(channel: wire.Channel) -> None:
@@ -233,7 +246,7 @@ def test_a_child_that_says_nothing_is_a_stall(
     tmp_path: Path, recording: str, monkeypatch: pytest.MonkeyPatch, stopped: str
 ) -> None:
     monkeypatch.setattr(relay, "STALL_SECONDS", 1.0)
-    with Nursery(Limits(), argv=[sys.executable, "-c", f"import os; {stopped}"]) as nursery:
+    with Nursery(Limits(), argv=becoming("-c", f"import os; {stopped}")) as nursery:
         bench = Bench(tmp_path, nursery, recording)
         with bench.engine("good"), pytest.raises(Stalled):
             bench.transcribe()
@@ -280,7 +293,7 @@ def test_what_the_child_finds_wrong_with_the_file_is_told(bench: Bench, tmp_path
     ["import sys; sys.exit(3)", "import os; os.kill(os.getpid(), 11)", "print('no frames')"],
 )
 def test_a_child_that_dies_is_a_named_error(tmp_path: Path, recording: str, program: str) -> None:
-    argv = [sys.executable, "-c", program]
+    argv = becoming("-c", program)
     with Nursery(Limits(), argv=argv) as nursery:
         bench = Bench(tmp_path, nursery, recording)
         with bench.engine("good"), pytest.raises(ChildKilled):
@@ -322,7 +335,7 @@ time.sleep(5)
 def test_a_child_that_was_taken_over_is_not_believed(
     tmp_path: Path, recording: str, lie: str
 ) -> None:
-    argv = [sys.executable, "-c", CHILD, lie]
+    argv = becoming("-c", CHILD, lie)
     with Nursery(Limits(), argv=argv) as nursery:
         bench = Bench(tmp_path, nursery, recording)
         with bench.engine("good"), pytest.raises(ChildKilled):
@@ -410,3 +423,168 @@ def test_the_reader_is_told_what_to_doubt() -> None:
     assert "warning.selftest-model" in codes
     silent = assembled([])
     assert Notice("warning.no-speech") in silent.warnings  # type: ignore[attr-defined]
+
+
+# --- going on where another attempt was stopped -------------------------------------------------
+
+
+class Rows:
+    """Rows as the ledger keeps them, in memory."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[int, bytes]] = {}
+        self.stop_at: int | None = None
+
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(lambda made_by: dict(self.rows.get(made_by, {})), self.save)
+
+    def save(self, made_by: str, rows: Mapping[int, bytes]) -> None:
+        self.rows.setdefault(made_by, {}).update(rows)
+        if self.stop_at and len(self.rows[made_by]) >= self.stop_at:
+            self.stop_at = None
+            raise Interrupted
+
+
+@pytest.mark.parametrize("language", [None, "en"])
+@pytest.mark.parametrize("task", ["transcribe", "both"])
+def test_the_next_attempt_hears_only_the_rest_and_ends_the_same(
+    bench: Bench, language: str | None, task: str
+) -> None:
+    kept = Rows()
+    with bench.engine("counts"):
+        whole = bench.transcribe(language=language, task=task)
+        once = heard_by(bench)
+        bench.checkpoint = kept.checkpoint()
+        kept.stop_at = 4
+        with pytest.raises(Interrupted):
+            bench.transcribe(language=language, task=task)
+        before = heard_by(bench) - once
+        bench.checkpoint = kept.checkpoint()
+        resumed = bench.transcribe(language=language, task=task)
+        after = heard_by(bench) - once - before
+    assert resumed.transcripts == whole.transcripts
+    there = sum(number >= 0 for rows in kept.rows.values() for number in rows)
+    assert there == once, "the rest is kept as well"
+    assert after < once
+    assert before + after <= once + 8, "what was in the engine's hands at most"
+
+
+def heard_by(bench: Bench) -> int:
+    """How many windows the counting engine has heard so far."""
+    try:
+        return os.path.getsize(f"{bench.door}.heard")
+    except FileNotFoundError:
+        return 0
+
+
+def test_what_was_asked_for_differently_is_not_taken_over(bench: Bench) -> None:
+    kept = Rows()
+    with bench.engine("counts"):
+        bench.checkpoint = kept.checkpoint()
+        bench.transcribe(language="en")
+        once = heard_by(bench)
+        bench.checkpoint = kept.checkpoint()
+        bench.transcribe(language="de")
+    assert heard_by(bench) == 2 * once
+    assert len(kept.rows) == 2
+
+
+def test_a_kept_window_that_cannot_be_read_is_heard_again(bench: Bench) -> None:
+    kept = Rows()
+    with bench.engine("counts"):
+        bench.checkpoint = kept.checkpoint()
+        whole = bench.transcribe()
+        once = heard_by(bench)
+        for rows in kept.rows.values():
+            rows[1], rows[2] = b"torn", zlib.compress(b'{"no": "window"}')
+        bench.checkpoint = kept.checkpoint()
+        again = bench.transcribe()
+    assert again.transcripts == whole.transcripts
+    assert heard_by(bench) - once == 2
+
+
+def test_the_words_so_far_can_be_read_along(bench: Bench) -> None:
+    kept = Rows()
+    bench.checkpoint = kept.checkpoint()
+    with bench.engine("good"):
+        result = bench.transcribe()
+    (rows,) = kept.rows.values()
+    said = list(so_far(checkpoint.kept(rows), "transcribe"))
+    assert tuple(said) == result.transcripts[0].segments
+
+
+def test_a_ledger_that_takes_nothing_stops_nobody(bench: Bench) -> None:
+    tries = []
+
+    def full(_made_by: str, rows: Mapping[int, bytes]) -> None:
+        tries.append(len(rows))
+        raise DiskFull(where="here", free_gb=0.0)
+
+    bench.checkpoint = Checkpoint(lambda _made_by: {}, full)
+    with bench.engine("good"):
+        result = bench.transcribe()
+    assert len(windows_heard(result)) >= 5
+    assert tries[-1] > tries[0], "what could not be kept is tried again"
+
+
+# --- the language, and how far it is ------------------------------------------------------------
+
+
+def ready(index: int, *, seconds: float = 30.0) -> Window:
+    start = index * seconds
+    return Window(index, (Piece(start, start + seconds, start, start + seconds),))
+
+
+def said(index: int, language: str, probability: float = 0.9) -> Heard:
+    return Heard(index, "transcribe", language, probability, ())
+
+
+def test_the_first_windows_vote_and_who_heard_otherwise_listens_again() -> None:
+    tally = Tally(Options())
+    for index in range(5):
+        tally.take(ready(index), index)
+    for out in tally.wanting():
+        out.sent = True
+    for index, language in enumerate(["en", "de", "de", "de", "en"]):
+        tally.answer(said(index, language, 0.95 if language == "en" else 0.6))
+    settled = tally.settle()
+    assert tally.language is not None
+    assert (tally.language.code, tally.voted) == ("de", True)
+    assert tally.language.probability == pytest.approx(0.4)
+    assert [out.window.index for out in settled] == [1, 2, 3]
+    assert [out.window.index for out in tally.wanting()] == [0, 4]
+    assert tally.asked == "de"
+
+
+def test_with_several_languages_nobody_votes_and_the_most_spoken_names_the_whole() -> None:
+    tally = Tally(Options(language="several"))
+    for index, language in enumerate(["en", "de", "de"]):
+        tally.take(ready(index), index)
+        tally.answer(said(index, language))
+        assert [out.window.index for out in tally.settle()] == [index]
+    assert tally.asked is None
+    assert tally.spoken().code == "de"
+
+
+def test_a_short_recording_votes_with_what_it_has() -> None:
+    tally = Tally(Options())
+    tally.take(ready(0), 0)
+    tally.answer(said(0, "es"))
+    assert tally.settle() == []
+    tally.complete = True
+    assert [out.window.index for out in tally.settle()] == [0]
+    assert tally.is_over()
+
+
+def test_the_time_left_follows_the_pace_and_forgets_what_others_did() -> None:
+    pace = Pace(0.0)
+    assert pace.left(100.0) is None
+    pace.jumped(500.0)
+    for second in range(1, 61):
+        pace.moved(float(second), 500.0 + 10.0 * second)
+    assert pace.speed() == pytest.approx(10.0)
+    assert pace.left(1_600.0) == pytest.approx(50.0)
+    for second in range(61, 400):  # somebody else shares the engine from here on
+        pace.moved(float(second), 1_100.0 + 5.0 * (second - 60))
+    assert pace.speed() == pytest.approx(5.0, rel=0.2)
+    assert pace.left(None) is None

@@ -21,7 +21,7 @@ from appliance.report import shown
 from appliance.states import State
 from appliance.store import attempts, board, events, exports, jobs
 from appliance.store.jobs import Job
-from web import db, overview, told, words
+from web import db, overview, partial, told, words
 from web.estimate import Working, working
 from web.overview import Overview
 
@@ -79,6 +79,22 @@ def one(number: int) -> ResponseReturnValue:
     if job.state is State.RUNNING:
         row["progress"] = working_row(working_on(job))
     return _revalidated(jsonify(row))
+
+
+@bp.get("/jobs/<int:number>/partial")
+def so_far(number: int) -> ResponseReturnValue:
+    """What has been heard of a running job from window ?after= on, in its order."""
+    job = jobs.get(db.ledger(), number) or abort(404)
+    heard = partial.read(db.ledger(), job, request.args.get("after", 0, type=_number))
+    return _revalidated(
+        jsonify(
+            segments=[
+                {"start": one.start, "end": one.end, "text": shown(one.text.strip())}
+                for one in heard.segments
+            ],
+            next=heard.next,
+        )
+    )
 
 
 @bp.get("/jobs/<int:number>/attempts/<int:attempt>/log")

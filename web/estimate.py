@@ -48,10 +48,8 @@ def working(job: Job, facts: Mapping[str, Any], now: float) -> Working:
     done, total = facts.get("done"), facts.get("total")
     stage = Stage(facts.get("stage") or job.stage or Stage.STAGE)
     left = None
-    if stage is Stage.TRANSCRIBE and done and total and "began" in facts:
-        spent = now - facts["began"]
-        if spent > _FAIR_TRIAL_SECONDS:
-            left = max(0.0, total - done) * spent / done
+    if stage is Stage.TRANSCRIBE and now - facts.get("began", now) > _FAIR_TRIAL_SECONDS:
+        left = facts.get("left")
     return Working(job, stage, done, total, left)
 
 

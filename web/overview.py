@@ -14,6 +14,7 @@ from typing import Final
 
 from appliance import daemon, weights
 from appliance.health import checks, isolation
+from appliance.roster import LEAST_LONG
 from appliance.settings import GB, Settings
 from appliance.states import State
 from appliance.store import attempts, board, gates, jobs, shares, sightings
@@ -149,7 +150,7 @@ def _ready_ms(ledger: Ledger, settings: Settings, at_work: tuple[Working, ...]) 
     if len(queued) == _FORESEEN:
         return None  # days away: whoever promises an hour there lies
     left = seconds_until_ready(
-        at_work, queued, attempts.paces(ledger), workers=settings.worker.count
+        at_work, queued, attempts.paces(ledger), workers=min(LEAST_LONG, settings.worker.threads)
     )
     if left is None or left > _FORESEEN_SECONDS:
         return None

@@ -16,7 +16,7 @@ from appliance.errors import CATALOGUE, WARNINGS
 from appliance.states import State
 from appliance.store import attempts, board, events, exports, gates, jobs, transcripts
 from appliance.store.jobs import Job
-from web import api, db, overview, told
+from web import api, db, overview, partial, told
 
 bp = Blueprint("pages", __name__)
 
@@ -87,6 +87,7 @@ def job(number: int) -> ResponseReturnValue:
         "job.html",
         job=one,
         working=api.working_on(one) if one.state is State.RUNNING else None,
+        partial=partial.read(ledger, one) if one.state is State.RUNNING else None,
         gates=tuple(gates.closed(ledger)),
         again_ms=told.again_ms(one, ledger.clock()),
         events=list(events.of_job(ledger, number)),

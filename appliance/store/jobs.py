@@ -16,7 +16,7 @@ from typing import Final
 
 from appliance.errors import ApplianceError, Budget, Fenced
 from appliance.nouns import Detail, Notice, Options, Source
-from appliance.states import NEXT, Stage, State, Verdict
+from appliance.states import ENDED, NEXT, Stage, State, Verdict
 from appliance.store import events, gates
 from appliance.store.ledger import Ledger, Row
 from appliance.values import from_json, to_json
@@ -158,15 +158,6 @@ def counts(ledger: Ledger) -> Mapping[State, int]:
     return {State(row["state"]): row["n"] for row in rows}
 
 
-def ahead(ledger: Ledger, job: Job) -> int:
-    """How many queued jobs come before this one."""
-    row = ledger.row(
-        "SELECT count(*) AS n FROM job WHERE state = ? AND (priority, -id) > (?, ?)",
-        [State.QUEUED, job.priority, -job.id],
-    )
-    return 0 if row is None else int(row["n"])
-
-
 def cancel_asked(ledger: Ledger, job: Job) -> Asked:
     """Tell who wants this job stopped, or that somebody newer has it (Fenced)."""
     row = ledger.row("SELECT cancel, state, attempt FROM job WHERE id = ?", [job.id])
@@ -252,8 +243,10 @@ def move(
         "hint_bt": None,
         **(values or {}),
     }
-    with ledger.writing():
+    with ledger.writing() as db:
         _write(ledger, job, columns)
+        if to in ENDED:
+            db.execute("DELETE FROM partial WHERE job = ?", [job.id])
         moved = must(ledger, job.id)
         code = error.code if error else None
         events.add(ledger, moved, was=job.state, became=to, code=code, who=who)

@@ -77,6 +77,15 @@ def jobs_by_their_end(db: Database) -> None:
     db.conn.execute(f"CREATE INDEX job_by_end ON job (updated_ms) WHERE {HAS_ENDED}")
 
 
+@migrations()
+def partials(db: Database) -> None:
+    """What has been heard of a recording outlives the attempt that heard it."""
+    db.conn.execute(
+        "CREATE TABLE partial (job INTEGER NOT NULL REFERENCES job (id), n INTEGER NOT NULL,"
+        " made_by TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (job, n)) STRICT"
+    )
+
+
 _FIRST = """
 CREATE TABLE share (
     name TEXT PRIMARY KEY,

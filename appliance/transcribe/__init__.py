@@ -18,10 +18,9 @@ from appliance.errors import on_the_box
 from appliance.nouns import Options, Provenance, Source, Staged, Transcript, display
 from appliance.nursery import Nursery
 from appliance.transcribe.assemble import assemble
-from appliance.transcribe.relay import Outcome, Relay, Terms
+from appliance.transcribe.checkpoint import Checkpoint
+from appliance.transcribe.relay import Outcome, Progress, Relay, Terms
 from appliance.values import to_plain
-
-Progress = Callable[[float, float | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +49,21 @@ def transcribe(
     *,
     engine_socket: str,
     nursery: Nursery,
+    checkpoint: Checkpoint,
     progress: Progress,
     stop: Callable[[], None],
 ) -> Result:
     """Transcribe one staged recording. Raises ApplianceError.
 
-    `progress(done, total)` in seconds; total is None while the file promises nothing.
+    `checkpoint` holds what attempts before this one have heard. `progress(done, total, left)`
+    in seconds: of the recording, and until its end by the clock; None while nobody can say.
     `stop()` is called about once a second and raises to end the attempt (Cancelled,
     Interrupted, Fenced).
     """
     name = display(request.source.name)
     terms = Terms(
         name=name,
+        source_sha256=request.staged.sha256,
         about=journal.carried(),
         options=request.options,
         max_seconds=request.max_seconds,
@@ -70,13 +72,16 @@ def transcribe(
     with on_the_box(request.staged.file):
         source_fd = os.open(request.staged.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        with nursery.take() as child, Relay(terms, child, engine_socket) as relay:
+        with nursery.take() as child, Relay(terms, child, engine_socket, checkpoint) as relay:
             outcome = relay.run(source_fd, progress=progress, stop=stop)
             rss_peak = child.rss_peak()
     finally:
         os.close(source_fd)
     provenance = _provenance(request, outcome, name)
-    transcripts = tuple(assemble(outcome, task, provenance) for task in request.options.tasks)
+    options = request.options
+    transcripts = tuple(
+        assemble(outcome, task, provenance, options.replacements) for task in options.tasks
+    )
     return Result(transcripts, outcome.ended.seconds, rss_peak)
 
 

@@ -55,6 +55,11 @@ class Account:
         """The engine went away with so many windows in hand."""
         logbook.note("engine-lost", windows=in_hand)
 
+    def recalled(self, windows: int) -> None:
+        """So many were heard by attempts before this one."""
+        if windows:
+            logbook.note("recalled", windows=windows)
+
     def found(self, recording: Recording) -> None:
         """The child knows what the file is."""
         logbook.note(

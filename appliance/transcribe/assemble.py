@@ -10,12 +10,24 @@ Not here: talking to the engine (relay), rendering (export).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from appliance.nouns import Notice, Piece, Provenance, Segment, Transcript, Window, Word
+from appliance.nouns import (
+    SEVERAL,
+    Notice,
+    Piece,
+    Provenance,
+    Replacement,
+    Segment,
+    Transcript,
+    Window,
+    Word,
+)
+from appliance.transcribe.checkpoint import Kept
 from appliance.transcribe.relay import Outcome
+from appliance.transcribe.replacing import Replacer
 from appliance.weights import SELFTEST
 from appliance.wire import Ended
 
@@ -28,11 +40,20 @@ _REPEATS: Final = 2.4  # compression ratio, openai-whisper's rule
 _SAME_TEXT_RUN: Final = 4  # equal segments in a row
 
 
-def assemble(outcome: Outcome, task: str, provenance: Provenance) -> Transcript:
+def assemble(
+    outcome: Outcome,
+    task: str,
+    provenance: Provenance,
+    replacements: Sequence[Replacement] = (),
+) -> Transcript:
     """Make the transcript of one task."""
+    several = provenance.options.get("language") == SEVERAL
+    replacer = Replacer(replacements)
     segments = tuple(
         dataclasses.replace(segment, id=number)
-        for number, segment in enumerate(_segments(outcome, task))
+        for number, segment in enumerate(
+            replacer.segments(_segments(outcome, task, several=several))
+        )
     )
     return Transcript(
         task=task,
@@ -46,11 +67,25 @@ def assemble(outcome: Outcome, task: str, provenance: Provenance) -> Transcript:
     )
 
 
-def _segments(outcome: Outcome, task: str) -> Iterator[Segment]:
+def so_far(kept: Iterable[Kept], task: str) -> Iterator[Segment]:
+    """What a job that still runs has heard, as its transcript will have it."""
+    number = 0
+    for one in kept:
+        for heard in one.answers:
+            for segment in heard.segments if heard.task == task else ():
+                if segment.text.strip():
+                    for part in _placed(segment, one.window):
+                        yield dataclasses.replace(part, id=number)
+                        number += 1
+
+
+def _segments(outcome: Outcome, task: str, *, several: bool) -> Iterator[Segment]:
     for window in outcome.windows:
-        for segment in outcome.heard[window.index, task].segments:
+        heard = outcome.heard[window.index, task]
+        for segment in heard.segments:
             if segment.text.strip():
-                yield from _placed(segment, window)
+                spoken = heard.language if several else None
+                yield from _placed(dataclasses.replace(segment, language=spoken), window)
 
 
 def _placed(segment: Segment, window: Window) -> Iterator[Segment]:
@@ -131,12 +166,14 @@ def _warnings(
 ) -> Iterator[Notice]:
     if outcome.welcome.model == SELFTEST:
         yield Notice("warning.selftest-model")
-    if not outcome.welcome.multilingual and asked_language not in (None, "en"):
+    if not outcome.welcome.multilingual and asked_language not in (None, SEVERAL, "en"):
         facts = {"model": outcome.welcome.model, "language": str(asked_language)}
         yield Notice("warning.english-only", facts)
     if outcome.welcome.fallback:
         yield Notice("warning.cpu-fallback")
     yield from _damages(outcome.ended)
+    if redone := sum(heard.redone for heard in outcome.heard.values()):
+        yield Notice("warning.short-input-redone", {"count": redone})
     if not segments:
         yield Notice("warning.no-speech")
         return

@@ -1,11 +1,11 @@
 """Carry frames between decode child and engine until every window has been heard.
 
-The relay holds no sound and no model: it knows which windows are out, gives the slots
-back, lets the first windows vote on the language, and sends again what an engine that
-died had in hand, one window at a time, so that only a window that kills the engine
-alone costs its job a crash.
+The relay holds no sound and no model: it gives slots back, keeps what is settled, and
+sends again what an engine that died had in hand, each to be heard alone, so that only a
+window that kills the engine alone costs its job a crash.
 
-Not here: turning what was heard into a transcript (assemble).
+Not here: which windows are out and heard (tally), turning what was heard into a transcript
+(assemble).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import contextlib
 import os
 import select
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final, Self
 
 from appliance import wire
@@ -28,21 +28,27 @@ from appliance.errors import (
     OverMemory,
     SourceTimeout,
     Stalled,
+    WorkerDied,
     named,
 )
 from appliance.nouns import Detail, Options, Recording, Window
 from appliance.nursery import DecodeChild
 from appliance.transcribe.account import Account
+from appliance.transcribe.checkpoint import Checkpoint
+from appliance.transcribe.pace import Pace
 from appliance.transcribe.sanity import START_SLACK_SECONDS, is_sane
+from appliance.transcribe.tally import Language, Out, Tally
 
-SLOTS: Final = 8  # windows between child and engine; also what bounds the ring's memory
-VOTERS: Final = 3  # windows that decide on the language
+MOST_SLOTS: Final = 128  # what an engine may ask for; pages never written cost nothing
 STALL_SECONDS: Final = 300.0
 LEAST_TIMEOUT_SECONDS: Final = 600.0
 ENGINE_PATIENCE_SECONDS: Final = 60.0  # for an engine that restarts
 KNOCK_SECONDS: Final = 10.0  # for an engine that was never there
 WELCOME_SECONDS: Final = 300.0  # for one that loads a large model
+_DEATHS: Final = 5  # of an engine that says nothing in between: it is the engine's own matter
 _NOT_A_CHILDS: Final = frozenset({"source.changed", "source.missing", "source.export-conflict"})
+
+Progress = Callable[[float, float | None, float | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Terms:
     """What this attempt is about."""
 
     name: str
+    source_sha256: str
     about: Detail  # job, attempt, share, correlation: for the logs of child and engine
     options: Options
     max_seconds: float
@@ -69,36 +76,27 @@ class Outcome:
     probability: float
 
 
-@dataclass(slots=True)
-class _Out:
-    """A window that lies in a slot."""
-
-    window: Window
-    slot: int
-    sent: bool = False
-    answers: dict[str, wire.Heard] = field(default_factory=dict)
-
-
 class Relay:
     """One attempt's talk with child and engine. Used by one thread."""
 
-    def __init__(self, terms: Terms, child: DecodeChild, engine_socket: str) -> None:
+    def __init__(
+        self, terms: Terms, child: DecodeChild, engine_socket: str, checkpoint: Checkpoint
+    ) -> None:
         self._terms = terms
         self._child = child
         self._socket = engine_socket
-        self._ring = wire.Ring.create(SLOTS)
+        self._checkpoint = checkpoint
+        self._ring = wire.Ring.create(MOST_SLOTS)
+        self._slots = 0  # of them that the child may use
         self._engine: wire.Channel | None = None
         self._welcome: wire.Welcome | None = None
-        self._out: dict[int, _Out] = {}
-        self._windows: list[Window] = []
-        self._heard: dict[tuple[int, str], wire.Heard] = {}
-        self._language = terms.options.language
-        self._probability = 1.0
-        self._careful = False  # after the engine died: one window at a time
+        self._tally = Tally(terms.options)
+        self._deaths = 0  # of the engine, since it last said something
         self._recording: Recording | None = None
         self._ended: wire.Ended | None = None
         self._moved = self._begun = time.monotonic()
         self._answered = self._moved  # by the engine, while it has something in hand
+        self._pace = Pace(self._begun)
         self._account = Account(terms.options)
 
     def __enter__(self) -> Self:
@@ -113,24 +111,40 @@ class Relay:
         self,
         source_fd: int,
         *,
-        progress: Callable[[float, float | None], None],
+        progress: Progress,
         stop: Callable[[], None],
     ) -> Outcome:
         """Talk until everything is heard. Raises ApplianceError, and what `stop` raises."""
         welcome = self._welcome = self._knock(KNOCK_SECONDS, stop)
         if not welcome.multilingual:
-            self._language = "en"
+            self._tally.speak(Language("en", 1.0))
+        self._recall(welcome)
         self._begin(source_fd, welcome)
         asked = 0.0
-        while not self._all_heard():
+        while not self._tally.is_over():
             now = time.monotonic()
             if now - asked >= 1.0:
                 asked = now
                 stop()
                 self._in_time(now, stop)
-                progress(self._done(), self._total())
+                self._show(now, progress)
             self._turn(stop)
+        self._checkpoint.flush()
         return self._outcome(welcome)
+
+    def _recall(self, welcome: wire.Welcome) -> None:
+        """What attempts before this one have heard need not be heard again."""
+        terms = self._terms
+        self._checkpoint.open(terms.options, terms.source_sha256, welcome)
+        self._account.recalled(self._checkpoint.count)
+        voted = self._checkpoint.language
+        if voted is not None and self._tally.language is None:
+            self._tally.speak(voted)
+
+    def _show(self, now: float, progress: Progress) -> None:
+        self._pace.moved(now, self._tally.seconds())
+        total = self._total()
+        progress(self._tally.seconds(), total, self._pace.left(total))
 
     # --- the engine's side ----------------------------------------------------------------------
 
@@ -157,7 +171,7 @@ class Relay:
             wire.Hello(
                 version=wire.VERSION,
                 model=options.model,
-                slots=SLOTS,
+                slots=MOST_SLOTS,
                 beam=options.beam,
                 vocabulary=options.vocabulary,
                 initial_prompt=options.initial_prompt,
@@ -178,37 +192,31 @@ class Relay:
         raise EngineVersion(theirs=0, ours=wire.VERSION)
 
     def _engine_died(self, stop: Callable[[], None]) -> None:
-        """Find the engine again and send what it had in hand; once more alone, it is to blame."""
-        sent = [out for out in self._out.values() if out.sent]
+        """Find the engine again and send what it had in hand; one it died of alone is to blame."""
+        sent = self._tally.sent()
         self._account.engine_died(len(sent))
-        if self._careful and len(sent) == 1:
+        self._deaths += 1
+        if any(out.begun for out in sent) or self._deaths > _DEATHS:
             raise EngineLost
         if self._engine:
             self._engine.close()
         self._welcome = self._knock(ENGINE_PATIENCE_SECONDS, stop)
-        self._careful = True
         self._moved = self._answered = time.monotonic()
-        for out in self._out.values():
-            out.sent = False
+        for out in sent:
+            out.sent, out.suspect = False, True
 
     def _send_windows(self) -> None:
         """Hand to the engine what it may have now."""
         engine = self._engine
         if engine is None:
             return
-        for index in sorted(self._out):
-            out = self._out[index]
-            if out.sent or (self._careful and any(o.sent for o in self._out.values())):
-                continue
-            if set(out.answers) == set(self._terms.options.tasks):
-                continue  # heard, and waiting for the vote
-            if not any(o.sent for o in self._out.values()):
-                self._answered = time.monotonic()
+        if not self._tally.sent():
+            self._answered = time.monotonic()
+        tasks, language = self._terms.options.tasks, self._tally.asked
+        for out in self._tally.wanting():
             out.sent = True
-            self._account.sent(index)
-            engine.send(
-                wire.Listen(out.window, out.slot, self._terms.options.tasks, self._language)
-            )
+            self._account.sent(out.window.index)
+            engine.send(wire.Listen(out.window, out.slot, tasks, language, alone=out.suspect))
 
     # --- one turn -------------------------------------------------------------------------------
 
@@ -218,21 +226,22 @@ class Relay:
         if self._engine:
             poll.register(self._engine, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(1000)}
+        if self._child.channel.fileno() in ready and not self._ended:
+            self._from_child()
         try:
             if self._engine and self._engine.fileno() in ready:
                 self._from_engine(self._engine)
             self._send_windows()
         except wire.Hung:
             self._engine_died(stop)
-        if self._child.channel.fileno() in ready and not self._ended:
-            self._from_child()
 
     def _begin(self, source_fd: int, welcome: wire.Welcome) -> None:
         terms = self._terms
+        self._slots = min(max(1, welcome.slots), MOST_SLOTS)
         begin = wire.Begin(
             name=terms.name,
             mels=welcome.mels,
-            slots=SLOTS,
+            slots=self._slots,
             max_seconds=terms.max_seconds,
             language=terms.options.language,
             vad=terms.options.vad,
@@ -263,7 +272,9 @@ class Relay:
                 self._ready(window, slot)
             case wire.Ended() as ended:
                 self._ended = ended
+                self._tally.complete = True
                 self._account.sound(ended)
+                self._settle()
             case wire.Said(lines):
                 self._account.said(lines)
             case wire.Failed(code, detail):
@@ -276,90 +287,52 @@ class Relay:
         return ChildKilled(name=self._terms.name, why="it named an error that is not its own")
 
     def _ready(self, window: Window, slot: int) -> None:
-        busy = {out.slot for out in self._out.values()}
-        if window.index != len(self._windows) or slot in busy or not 0 <= slot < SLOTS:
+        tally = self._tally
+        busy = {out.slot for out in tally.out.values()}
+        if window.index != len(tally.windows) or slot in busy or not 0 <= slot < self._slots:
             raise ChildKilled(name=self._terms.name, why="it named a window out of turn")
-        since = self._windows[-1].end if self._windows else -START_SLACK_SECONDS
+        since = tally.windows[-1].end if tally.windows else -START_SLACK_SECONDS
         if not is_sane(window, since, self._terms.max_seconds):
             raise ChildKilled(name=self._terms.name, why="it named a window that cannot be")
-        self._windows.append(window)
-        self._out[window.index] = _Out(window, slot)
-        self._send_windows()
+        tally.take(window, slot)
+        if (known := self._checkpoint.recall(window)) is not None:
+            for heard in known:
+                tally.answer(heard)
+            self._free(tally.settle())
+            self._pace.jumped(tally.seconds())
+
+    # --- what was heard ---------------------------------------------------------------------------
 
     def _from_engine(self, engine: wire.Channel) -> None:
-        try:
-            got = engine.receive()
-        except ValueError as error:
-            raise EngineLost from error  # it talks nonsense
-        if got is None:
-            return
-        self._moved = self._answered = time.monotonic()
-        match got[0]:
-            case wire.Heard() as heard:
-                self._hear(heard)
-            case wire.Fault(_index, code, detail):
-                raise named(code, {"name": self._terms.name, **detail})
-
-    def _hear(self, heard: wire.Heard) -> None:
-        out = self._out.get(heard.index)
-        if out is None:
-            return
-        out.answers[heard.task] = heard
-        if set(out.answers) != set(self._terms.options.tasks):
-            return
-        out.sent = False
-        self._account.heard(heard.index)
-        self._vote()
-        if self._language is not None:
-            self._settle()
-
-    # --- the language ---------------------------------------------------------------------------
-
-    def _vote(self) -> None:
-        """Let the first windows say which language it is, each with its own certainty."""
-        if self._language is not None:
-            return
-        voters = [self._out[i] for i in range(min(VOTERS, len(self._windows))) if i in self._out]
-        complete = self._ended is not None or len(voters) == VOTERS
-        if not complete or not voters or not all(voter.answers for voter in voters):
-            return
-        votes: dict[str, float] = {}
-        for voter in voters:
-            said = next(iter(voter.answers.values()))
-            votes[said.language] = votes.get(said.language, 0.0) + said.probability
-        self._language = max(votes, key=lambda language: votes[language])
-        self._probability = votes[self._language] / len(voters)
+        """Take everything the engine has said: the answers of a turn come together."""
+        while (got := _received(engine)) is not None:
+            self._moved = self._answered = time.monotonic()
+            match got[0]:
+                case wire.Begun(index) if index in self._tally.out:
+                    self._tally.out[index].begun = True
+                case wire.Heard() as heard:
+                    self._deaths = 0
+                    if (out := self._tally.answer(heard)) is not None:
+                        self._account.heard(out.window.index)
+                case wire.Fault(_index, code, detail):
+                    raise named(code, {"name": self._terms.name, **detail})
         self._settle()
 
     def _settle(self) -> None:
-        """Keep what was heard in the right language; the rest is listened to again."""
-        tasks = set(self._terms.options.tasks)
-        for index in sorted(self._out):
-            out = self._out[index]
-            if set(out.answers) != tasks:
-                continue
-            if any(answer.language != self._language for answer in out.answers.values()):
-                out.answers.clear()
-                continue
-            del self._out[index]
-            for task, answer in out.answers.items():
-                self._heard[index, task] = answer
+        had = self._tally.voted
+        settled = self._tally.settle()
+        if self._tally.voted and not had and self._tally.language:
+            self._checkpoint.speak(self._tally.language)
+        self._checkpoint.add(settled)
+        self._checkpoint.flush()
+        self._free(settled)
+
+    def _free(self, settled: Iterable[Out]) -> None:
+        for out in settled:
             with contextlib.suppress(wire.Hung):  # it has ended and needs no slot
                 self._child.channel.send(wire.Free(out.slot))
 
     # --- ends -----------------------------------------------------------------------------------
-
-    def _all_heard(self) -> bool:
-        if self._ended is not None:
-            self._vote()
-        return self._ended is not None and not self._out
-
-    def _done(self) -> float:
-        """Seconds of the recording that have been heard without a gap."""
-        first_out = min(self._out, default=None)
-        if first_out is not None:
-            return self._out[first_out].window.start
-        return self._windows[-1].end if self._windows else 0.0
 
     def _total(self) -> float | None:
         """Seconds the file promises, where the promise can be true."""
@@ -367,7 +340,8 @@ class Relay:
         return declared if declared and 0 < declared <= 2 * self._terms.max_seconds else None
 
     def _in_time(self, now: float, stop: Callable[[], None]) -> None:
-        if now - self._answered > STALL_SECONDS and any(out.sent for out in self._out.values()):
+        if now - self._answered > STALL_SECONDS and self._tally.sent():
+            self._deaths += _DEATHS // 2  # twice is enough
             self._engine_died(stop)  # it says nothing: as good as dead, whatever the child says
         if now - self._moved > STALL_SECONDS:
             raise Stalled(name=self._terms.name, seconds=STALL_SECONDS)
@@ -376,8 +350,10 @@ class Relay:
         if now - self._begun > limit:
             raise SourceTimeout(name=self._terms.name, limit_minutes=limit / 60)
 
-    def _child_died(self) -> ChildKilled | OverMemory:
+    def _child_died(self) -> ApplianceError:
         verdict = self._child.process.wait(timeout=5.0)
+        if verdict is not None and verdict.orphaned:
+            return WorkerDied()  # a part of ours did, and its file is not to blame
         if verdict is not None and verdict.out_of_memory:
             return OverMemory(name=self._terms.name)
         return ChildKilled(name=self._terms.name, why=str(verdict or "it hung up"))
@@ -385,13 +361,22 @@ class Relay:
     def _outcome(self, welcome: wire.Welcome) -> Outcome:
         if self._recording is None or self._ended is None:
             raise ChildKilled(name=self._terms.name, why="it ended without a recording")
-        self._account.over(self._language or "en", self._probability, self._ended.seconds)
+        spoken = self._tally.spoken()
+        self._account.over(spoken.code, spoken.probability, self._ended.seconds)
         return Outcome(
             recording=self._recording,
             ended=self._ended,
             welcome=welcome,
-            windows=tuple(self._windows),
-            heard=self._heard,
-            language=self._language or "en",
-            probability=self._probability if self._windows else 0.0,
+            windows=tuple(self._tally.windows),
+            heard=self._tally.heard,
+            language=spoken.code,
+            probability=spoken.probability,
         )
+
+
+def _received(engine: wire.Channel) -> tuple[wire.Message, list[int]] | None:
+    """The next word of the engine, if one has come."""
+    try:
+        return engine.receive(timeout=0)
+    except ValueError as error:
+        raise EngineLost from error  # it talks nonsense

@@ -15,6 +15,7 @@ Not here: how any stage does it (its own module), how errors end (tasks).
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 
@@ -24,9 +25,10 @@ from appliance.errors import Cancelled, Interrupted, ShareOffline, SourceMissing
 from appliance.nouns import Notice, Provenance, Staged, Transcript, display
 from appliance.settings import Share
 from appliance.states import Stage, State
-from appliance.store import exports, jobs, restores, transcripts
+from appliance.store import exports, jobs, partials, restores, transcripts
 from appliance.store.jobs import Job
 from appliance.transcribe import Request, transcribe
+from appliance.transcribe.checkpoint import Checkpoint
 from appliance.values import to_plain
 
 _GRACE_SECONDS = 10.0  # a job may go on for this long when the worker is told to stop
@@ -135,10 +137,18 @@ def _made(
         request,
         engine_socket=box.settings.engine_socket,
         nursery=box.nursery,
-        progress=lambda done, total: box.owner.progress(job.id, done=done, total=total),
+        checkpoint=Checkpoint(
+            functools.partial(partials.made_by, box.ledger, job),
+            functools.partial(partials.keep, box.ledger, job),
+        ),
+        progress=functools.partial(_show, job, box),
         stop=_stopper(job, box),
     )
     return result.transcripts, result.rss_peak
+
+
+def _show(job: Job, box: Box, done: float, total: float | None, left: float | None) -> None:
+    box.owner.progress(job.id, done=done, total=total, left=left)
 
 
 def _cancelled(job: Job, box: Box) -> bool:

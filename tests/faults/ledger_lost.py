@@ -254,6 +254,7 @@ def _restored(bench: Bench) -> bool:
 def _forget(bench: Bench) -> None:
     with bench.ledger() as ledger, ledger.writing() as db:
         db.execute("DELETE FROM restore")
+        db.execute("DELETE FROM partial")  # or who was in the middle would not be heard again
 
 
 def _violations(

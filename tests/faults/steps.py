@@ -37,7 +37,7 @@ from appliance.errors import ApplianceError, EngineUnreachable, GpuMemory
 from appliance.nouns import Transcript
 from appliance.settings import Settings, load
 from appliance.states import LIVE, State, Verdict
-from appliance.store import gates, jobs, schema, transcripts
+from appliance.store import gates, jobs, partials, schema, transcripts
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger, Moment, read_clock
 from appliance.watch.rounds import Rounds
@@ -287,6 +287,7 @@ def _never_recorded() -> None:
             record(ledger, job, transcript, asked_sha256=asked_sha256)
 
     setattr(line, "_found_again", lambda *_: None)  # noqa: B010
+    setattr(partials, "made_by", lambda *_: {})  # noqa: B010
     setattr(transcripts, "of_job", lambda *_: None)  # noqa: B010
     setattr(transcripts, "record", replace_it)  # noqa: B010
 

@@ -6,11 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from tests.proof import Figure, day_of_silence, mixed, words
+from tests.proof import Figure, day_of_silence, mixed, resume, words
 
 PROOFS: Mapping[str, Callable[[], list[Figure]]] = {
     "words": words.run,
     "mixed": mixed.run,
+    "resume": resume.run,
     "day-of-silence": day_of_silence.run,
 }
 

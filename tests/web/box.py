@@ -136,6 +136,7 @@ class Box:
             found[state] = moved
         running = found[State.RUNNING].id
         facts = {"stage": "transcribe", "began": time.time() - 120, "done": 900.0, "total": 3725.0}
+        facts["left"] = 377.0
         self.progress({running: facts})
         self._arriving(HOSTILE[7], b"big.mkv")
         return found

@@ -172,6 +172,7 @@ def test_progress_moves_by_itself_and_nothing_comes_from_elsewhere(
     watched.over(page, served.address)
     job = served.box.run(b"<img src=x onerror=alert(1)>.wav")
     facts = {"stage": "transcribe", "began": time.time() - 100, "done": 360.0, "total": 3600.0}
+    facts["left"] = 900.0
     served.box.progress({job.id: facts})
     page.goto(served.address)
     assert page.locator("#sentence").inner_text() == "All good — 1 file in work"

@@ -55,7 +55,41 @@ async function lookAtJob(card) {
     location.reload();
   } else if (job) {
     advance(card, job.progress);
+    await readAlong(card.dataset.watch);
   }
+}
+
+// Appends what has been heard since the last look; what stands there already never changes.
+async function readAlong(number) {
+  const place = document.getElementById("partial");
+  const answer = await fetch(`/api/v1/jobs/${number}/partial?after=${place.dataset.next}`, {
+    cache: "no-store",
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  });
+  if (!answer.ok) {
+    return; // it has just ended: the next look reloads the page
+  }
+  const heard = await answer.json();
+  place.dataset.next = heard.next;
+  place.hidden = place.hidden && heard.segments.length === 0;
+  place.querySelector("ol").append(...heard.segments.map(line));
+}
+
+function line(segment) {
+  const item = document.createElement("li");
+  const clock = document.createElement("span");
+  clock.className = "clock";
+  clock.textContent = duration(segment.start);
+  const text = document.createElement("bdi");
+  text.textContent = segment.text;
+  item.append(clock, " ", text);
+  return item;
+}
+
+function duration(seconds) {
+  const whole = Math.floor(seconds);
+  const two = (number) => String(number % 60).padStart(2, "0");
+  return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60))}:${two(whole)}`;
 }
 
 function advance(card, work) {

@@ -1,0 +1,30 @@
+"""Who is next: the jobs that may be claimed, in their order.
+
+Not here: claiming one (jobs), which of them a thread takes (roster).
+"""
+
+from __future__ import annotations
+
+from appliance.states import State
+from appliance.store.jobs import Job
+from appliance.store.ledger import Ledger
+
+
+def queued(ledger: Ledger, *, short: bool, limit: int) -> list[int]:
+    """Numbers of jobs that may be claimed, the next one first: the short ones, or the others."""
+    which = ">" if short else "<="
+    rows = ledger.rows(
+        f"SELECT id FROM job WHERE state = ? AND priority {which} 0"
+        " ORDER BY priority DESC, id LIMIT ?",
+        [State.QUEUED, limit],
+    )
+    return [row["id"] for row in rows]
+
+
+def ahead(ledger: Ledger, job: Job) -> int:
+    """How many queued jobs come before this one."""
+    row = ledger.row(
+        "SELECT count(*) AS n FROM job WHERE state = ? AND (priority, -id) > (?, ?)",
+        [State.QUEUED, job.priority, -job.id],
+    )
+    return 0 if row is None else int(row["n"])

@@ -1,0 +1,77 @@
+"""The spellings people want: words the model wrote, exchanged for others. The same every time.
+
+A replacement is of whole words, of any case, and of several words too; where two fit, the
+longer one does. The new word has the time of the old ones, and what is not replaced stays
+as it was, to the last space.
+
+Not here: what the model should expect to hear (the vocabulary: engine).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from statistics import fmean
+
+from appliance.nouns import Replacement, Segment, Word
+
+
+class Replacer:
+    """A list of replacements, ready for use."""
+
+    def __init__(self, replacements: Sequence[Replacement]) -> None:
+        longest_first = sorted(replacements, key=lambda one: -len(one.heard))
+        either = "|".join(_pattern(one.heard) for one in longest_first)
+        self._written = {_key(one.heard): one.written for one in reversed(longest_first)}
+        self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE) if either else None
+
+    def segments(self, segments: Iterable[Segment]) -> Iterator[Segment]:
+        """Exchange words in every segment."""
+        for segment in segments:
+            yield self._segment(segment) if self._pattern else segment
+
+    def _segment(self, segment: Segment) -> Segment:
+        if not segment.words:
+            return replace(segment, text=self.text(segment.text))
+        words = tuple(self._words(segment.words))
+        if words == segment.words:
+            return segment
+        return replace(segment, words=words, text="".join(word.word for word in words))
+
+    def text(self, text: str) -> str:
+        """Exchange words in a text."""
+        if self._pattern is None:
+            return text
+        return self._pattern.sub(lambda found: self._written[_key(found[0])], text)
+
+    def _words(self, words: Sequence[Word]) -> Iterator[Word]:
+        """The words, those that one replacement spans joined into one."""
+        assert self._pattern is not None  # noqa: S101 - the caller looked
+        text = "".join(word.word for word in words)
+        spans = [found.span() for found in self._pattern.finditer(text)]
+        group: list[Word] = []
+        begins = at = 0
+        for word in words:
+            group.append(word)
+            at += len(word.word)
+            if not any(begin < at < end for begin, end in spans):
+                yield _joined(group, self.text(text[begins:at]))
+                group, begins = [], at
+
+
+def _joined(group: Sequence[Word], text: str) -> Word:
+    first = group[0]
+    if text == first.word:
+        return first
+    chance = fmean(word.probability for word in group)
+    return Word(first.start, group[-1].end, text, chance)
+
+
+def _pattern(heard: str) -> str:
+    """Spaces between words may be any."""
+    return r"\s+".join(re.escape(word) for word in heard.split())
+
+
+def _key(heard: str) -> str:
+    return " ".join(heard.split()).casefold()
