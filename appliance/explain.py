@@ -19,7 +19,7 @@ from appliance.errors import named
 from appliance.nouns import display
 from appliance.settings import Settings, Share
 from appliance.states import State
-from appliance.store import exports, gates, jobs, shares, sightings
+from appliance.store import exports, gates, jobs, queue, shares, sightings
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from appliance.store.shares import ShareRow
@@ -179,7 +179,7 @@ def _of_job(ledger: Ledger, job: Job) -> Iterator[str]:
 
 
 def _queued(ledger: Ledger, job: Job) -> str:
-    ahead = jobs.ahead(ledger, job)
+    ahead = queue.ahead(ledger, job)
     return "it is the next in the queue." if not ahead else f"it is queued, {ahead} before it."
 
 

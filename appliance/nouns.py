@@ -33,6 +33,8 @@ LANGUAGES = (
 )
 # fmt: on
 
+SEVERAL: Final = "several"  # in the place of a language: each window has its own
+
 # What the names of recordings end with.
 # fmt: off
 EXTENSIONS: Final = frozenset((
@@ -174,6 +176,7 @@ class Segment:
     compression_ratio: float
     no_speech_prob: float
     words: tuple[Word, ...] = ()
+    language: str | None = None  # where the recording has several
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +188,23 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Replacement:
+    """A spelling that people want: wherever the model writes `heard`, `written` stands."""
+
+    heard: str
+    written: str
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What was asked for: written down with the job once, never changed afterwards."""
 
     profile: str = "default"
     model: str = "selftest"
-    language: str | None = None  # ISO 639-1; None: listen and find out
+    language: str | None = None  # ISO 639-1; None: listen and find out; or SEVERAL
     task: str = "transcribe"  # transcribe | translate | both
     vocabulary: tuple[str, ...] = ()  # names and words the model should expect
+    replacements: tuple[Replacement, ...] = ()  # of whole words, whatever their case
     initial_prompt: str | None = None
     beam: int = 5
     vad: bool = True

@@ -205,8 +205,10 @@ def _read(folder: int, name: bytes, before: int) -> bytes:
 
 def _options(plain: Mapping[str, object]) -> Options:
     """What was asked for, out of a stranger's hand. Raises ValueError."""
-    Profile.model_validate({key: value for key, value in plain.items() if key != "profile"})
     options = from_plain(Options, dict(plain))
+    said = {key: value for key, value in plain.items() if key != "profile"}
+    said["replacements"] = {one.heard: one.written for one in options.replacements}
+    Profile.model_validate(said)
     if options.subtitle_rules not in RULES or len(options.profile) > 100:
         raise ValueError("no rules or no profile of ours")
     return options

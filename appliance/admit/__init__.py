@@ -24,6 +24,8 @@ from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from appliance.store.shares import ShareRow
 
+SHORT_BYTES: Final = 8 << 20  # four minutes as WAV, eight as MP3: taken before longer ones
+SHORT: Final = 1  # its priority
 ASK_ABOVE: Final = 200  # recordings in a share we have never seen, before we ask a person
 
 
@@ -77,7 +79,8 @@ def admit(ledger: Ledger, source: Source, options: Options) -> Job | None:
         was_gone = before is not None and before.state == sightings.GONE
         sightings.note(ledger, source, sightings.SETTLED, correlation=correlation)
         end_live(ledger, source.share, source.path, SourceChanged, but=source)
-        born = jobs.add(ledger, source, options, correlation=correlation)
+        priority = SHORT if source.size <= SHORT_BYTES else 0
+        born = jobs.add(ledger, source, options, correlation=correlation, priority=priority)
         return born or _again(ledger, jobs.find(ledger, source), options, was_gone=was_gone)
 
 

@@ -20,7 +20,7 @@ from typing import Final
 from appliance import beneath
 from appliance.errors import SettingsInvalid
 from appliance.nouns import Options, display
-from appliance.settings import FolderChoice, folder_choice
+from appliance.settings import AUTO, FolderChoice, folder_choice
 
 NAME: Final = b".transcribe.toml"
 NOTE: Final = b".transcribe.ERROR.txt"
@@ -89,6 +89,8 @@ class FolderOptions:
 def merged(options: Options, choice: FolderChoice) -> Options:
     """Lay what a folder says over what stands."""
     said = choice.model_dump(exclude_none=True)
+    if choice.language == AUTO:
+        said["language"] = None
     return replace(options, **said)
 
 

@@ -112,6 +112,8 @@ def _text(transcript: Transcript) -> str:
 
 def _segment(segment: Segment) -> dict[str, object]:
     fields = {name: getattr(segment, name) for name in Segment.__dataclass_fields__}
+    if segment.language is None:
+        del fields["language"]
     return fields | {"words": [_word(word) for word in segment.words]}
 
 

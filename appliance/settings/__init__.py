@@ -1,0 +1,56 @@
+"""Every choice a site has, with its default; and where the box keeps its things.
+
+In: TOML (`/etc/appliance/appliance.toml` and `conf.d/*.toml`, on a laptop
+`./appliance.toml`, or nothing at all). Out: a frozen `Settings`, or SettingsInvalid
+with every mistake at once. No other module reads configuration.
+
+    sections   the tables of the file, and the types of what stands in them
+    site       all of them together: what follows from them, what contradicts what
+    reading    files and environment → settings, every mistake named
+
+Not here: what the page may change (the ledger's), what a folder says about itself (admit).
+"""
+
+from appliance.settings.reading import default_file, folder_choice, load
+from appliance.settings.sections import (
+    AUTO,
+    FORMATS,
+    GB,
+    BackupSettings,
+    DiskSettings,
+    EngineSettings,
+    FolderChoice,
+    NodeSettings,
+    NotifySettings,
+    Profile,
+    RetentionSettings,
+    Share,
+    WebSettings,
+    WorkerSettings,
+)
+from appliance.settings.site import BOX_FILE, BOX_STATE, LAPTOP_FILE, LAPTOP_STATE, Settings
+
+__all__ = [
+    "AUTO",
+    "BOX_FILE",
+    "BOX_STATE",
+    "FORMATS",
+    "GB",
+    "LAPTOP_FILE",
+    "LAPTOP_STATE",
+    "BackupSettings",
+    "DiskSettings",
+    "EngineSettings",
+    "FolderChoice",
+    "NodeSettings",
+    "NotifySettings",
+    "Profile",
+    "RetentionSettings",
+    "Settings",
+    "Share",
+    "WebSettings",
+    "WorkerSettings",
+    "default_file",
+    "folder_choice",
+    "load",
+]

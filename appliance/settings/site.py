@@ -1,0 +1,129 @@
+"""All the settings of a site: where its things lie, what a share asks for, what contradicts what.
+
+Not here: the single tables (sections), how they are read (reading).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from pydantic import Field, model_validator
+
+from appliance import links
+from appliance.nouns import SEVERAL, Options, Replacement
+from appliance.settings.sections import (
+    AUTO,
+    BackupSettings,
+    DiskSettings,
+    EngineSettings,
+    NodeSettings,
+    NotifySettings,
+    Profile,
+    RetentionSettings,
+    Section,
+    Share,
+    WebSettings,
+    WorkerSettings,
+)
+
+BOX_FILE: Final = "/etc/appliance/appliance.toml"
+BOX_STATE: Final = "/var/lib/appliance"
+LAPTOP_FILE: Final = "appliance.toml"
+LAPTOP_STATE: Final = ".appliance"
+
+
+class Settings(Section):
+    """All of it."""
+
+    node: NodeSettings = NodeSettings()
+    share: tuple[Share, ...] = ()
+    profile: Mapping[str, Profile] = Field(default_factory=dict)
+    engine: EngineSettings = EngineSettings()
+    worker: WorkerSettings = WorkerSettings()
+    disk: DiskSettings = DiskSettings()
+    backup: BackupSettings = BackupSettings()
+    retention: RetentionSettings = RetentionSettings()
+    web: WebSettings = WebSettings()
+    notify: NotifySettings = NotifySettings()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
+        if mistakes := list(_contradictions(self)):
+            raise ValueError("\n".join(mistakes))
+        return self
+
+    @property
+    def state_dir(self) -> str:
+        """Where ledger, queue, spool, logs and models lie; absolute."""
+        return os.path.abspath(self.node.state_dir or LAPTOP_STATE)
+
+    @property
+    def run_dir(self) -> str:
+        """Where sockets and owner locks lie."""
+        if self.state_dir == BOX_STATE:
+            return "/run/appliance"
+        return os.path.join(self.state_dir, "run")
+
+    @property
+    def model_dir(self) -> str:
+        """Where model folders lie."""
+        return self.engine.model_dir or os.path.join(self.state_dir, "models")
+
+    @property
+    def engine_socket(self) -> str:
+        """The engine's door."""
+        return os.path.join(self.run_dir, "engine-0.sock")
+
+    def state(self, *parts: str) -> str:
+        """A path below the state directory."""
+        return os.path.join(self.state_dir, *parts)
+
+    def share_named(self, name: str) -> Share | None:
+        """The share of that name, if it is (still) configured."""
+        return next((share for share in self.share if share.name == name), None)
+
+    def options_for(self, share: Share) -> Options:
+        """What a recording in this share is asked for, before its folder has a word."""
+        profile = self.profile.get(share.profile, Profile())
+        said = profile.model_dump(exclude={"formats", "language", "replacements"})
+        return Options(
+            profile=share.profile,
+            formats=share.formats or profile.formats,
+            language=None if profile.language == AUTO else profile.language,
+            replacements=tuple(Replacement(*pair) for pair in profile.replacements.items()),
+            **said,
+        )
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    names = [share.name for share in settings.share]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"share: two shares are named {name}"
+    state_dir = links.resolved(settings.state_dir)
+    shares = [(share, links.resolved(share.root)) for share in settings.share]
+    for share, root in shares:
+        if share.profile != "default" and share.profile not in settings.profile:
+            yield f"share {share.name}: there is no [profile.{share.profile}]"
+        for other, around in shares:
+            if share is not other and _inside(root, around):
+                yield f"share {share.name}: its root lies inside the share {other.name}"
+        if _inside(root, state_dir) or _inside(state_dir, root):
+            yield f"share {share.name}: its root and [node] state_dir lie inside each other"
+    yield from _english_only(settings)
+
+
+def _english_only(settings: Settings) -> Iterator[str]:
+    for name, profile in settings.profile.items():
+        if not profile.model.partition("@")[0].endswith(".en"):
+            continue
+        if profile.language not in (None, AUTO, SEVERAL, "en") or profile.task != "transcribe":
+            yield (
+                f"profile {name}: the model {profile.model} knows English only and translates "
+                f"nothing; choose {profile.model.partition('.en')[0]}, or language and task to fit"
+            )
+
+
+def _inside(path: str, folder: str) -> bool:
+    return os.path.commonpath([path, folder]) == folder
