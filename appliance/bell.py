@@ -97,7 +97,7 @@ class Bell:
             worker_type="thread",
             periodic=False,
             initial_delay=0.05,
-            max_delay=0.5,
+            max_delay=min(2.0, 0.5 * workers),  # each thread looks by itself
             shutdown_timeout=patience,
             graceful_signal="TERM",
         )

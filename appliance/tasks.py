@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from appliance import daemon, journal, logbook, recover, report
+from appliance import daemon, journal, logbook, pulse, recover, report
 from appliance.bell import Bell
 from appliance.box import Box, open_box
 from appliance.errors import (
@@ -41,6 +41,7 @@ from appliance.health import isolation
 from appliance.logbook import Book
 from appliance.nouns import display
 from appliance.porter import SILENCE_SECONDS
+from appliance.roster import Roster
 from appliance.settings import Settings, Share
 from appliance.states import LIVE, State, Verdict, after
 from appliance.store import jobs, repair
@@ -54,6 +55,25 @@ _RECONCILE_SECONDS: Final = 5.0
 _WRITE_AGAIN_SECONDS: Final = 5.0
 _CHECKPOINT_EVERY: Final = 12  # rounds of reconcile
 _SHUTDOWN_SECONDS: Final = 50.0
+
+
+def answer(box: Box, roster: Roster) -> None:
+    """The bell has rung: do the jobs that are next, until there is none for this thread.
+
+    Not the job whose number is on the message: a better one may have come since. Whatever is
+    rung for and not taken now is taken by the thread that is free next.
+    """
+    while not box.stopping.is_set():
+        try:
+            with roster.next() as job_id:
+                if job_id is None:
+                    return
+                perform(job_id, box)
+                if jobs.must(box.ledger, job_id).state is State.QUEUED:
+                    return  # the ledger took no claim: recover rings again
+        except ApplianceError as error:
+            log.warning("no job was taken: %s", error, extra={"code": error.code})
+            return
 
 
 def perform(job_id: int, box: Box) -> None:
@@ -166,8 +186,10 @@ def work(
         look_at_the_walls(settings)
         repair.discard_broken_queue(settings.state_dir)
         bell = Bell(settings.state_dir)
-        bell.answer = lambda job_id: None if box.stopping.is_set() else perform(job_id, box)
-        consumer = bell.consumer(workers=settings.worker.count, patience=_SHUTDOWN_SECONDS)
+        threads = settings.worker.threads
+        roster = Roster(box.ledger, threads=threads, speed=lambda: pulse.speed(settings.run_dir))
+        bell.answer = lambda _job_id: answer(box, roster)
+        consumer = bell.consumer(workers=threads, patience=_SHUTDOWN_SECONDS)
         damaged = threading.Event()
         rounds = threading.Thread(
             target=_reconcile_until,

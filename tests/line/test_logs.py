@@ -86,12 +86,12 @@ def test_the_log_of_an_attempt_tells_the_whole_line(box: Running) -> None:
 
 
 def test_no_log_holds_a_word_that_was_said_or_asked_for(box: Running) -> None:
-    os.makedirs(box.path("private"))
-    with open(box.path("private", ".transcribe.toml"), "w", encoding="utf-8") as stream:
+    os.makedirs(box.path("unsaid"))
+    with open(box.path("unsaid", ".transcribe.toml"), "w", encoding="utf-8") as stream:
         stream.write('vocabulary = ["Zwetschgenkompott"]\n')
-    job = box.ended(box.drop(ENGLISH, "private", "talk.wav"))
+    job = box.ended(box.drop(ENGLISH, "unsaid", "talk.wav"))
     assert job.options.vocabulary == ("Zwetschgenkompott",)
-    with open(box.path("private", "talk.json"), encoding="utf-8") as stream:
+    with open(box.path("unsaid", "talk.json"), encoding="utf-8") as stream:
         words = re.findall(r"\w+", json.load(stream)["text"].lower())
     pairs = {f"{one} {two}" for one, two in itertools.pairwise(words)}
     assert len(pairs) > 5
