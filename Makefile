@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ONCE   ?=
 LANE   ?=
+PART   ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo check format test proof faults faults-long bench lock clean
@@ -62,7 +63,22 @@ faults: install programs  ## Break everything for an hour: nothing lost, nothing
 faults-long: install programs  ## The same in full; what passed at this commit is not run again
 	$(BIN)/python -m tests.faults --long $(LANE)
 
-bench: install  ## How it bears a share of 100,000 recordings (minutes; a quiet machine)
+# What we are measured against, each in an environment of its own; and the allocator that the
+# engine runs with where it is installed.
+.PHONY: bench-peers bench-full bench-scale
+bench-peers: install programs
+	@ls /usr/lib/*/libjemalloc.so.2 >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] \
+	  && apt-get update -qq && apt-get install -y -qq --no-install-recommends libjemalloc2 >/dev/null; } \
+	  || echo "without jemalloc (apt-get install libjemalloc2) the engine is slower" >&2
+	$(BIN)/python -m tests.bench.peers
+
+bench: bench-peers  ## Beside bare faster-whisper, a quarter of an hour (a quiet machine; PART=memos)
+	$(BIN)/python -m tests.bench $(PART)
+
+bench-full: bench-peers  ## The same with longer recordings and more runs, an hour and a half
+	$(BIN)/python -m tests.bench --full $(PART)
+
+bench-scale: install  ## How it bears a share of 100,000 recordings (minutes; a quiet machine)
 	$(BIN)/python -m tests.bench.scale
 
 lock: install  ## Write the lock files anew (hashes, no addresses)
@@ -70,4 +86,4 @@ lock: install  ## Write the lock files anew (hashes, no addresses)
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 clean:  ## Remove what the targets above made; ./inbox and its recordings stay
-	rm -rf $(VENV) .demo .faults .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .bench .demo .faults .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

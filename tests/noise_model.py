@@ -1,9 +1,12 @@
 """Whispers of true shape that know nothing: real files of real size, random weights.
 
-`python -m tests.noise_model SHAPE FOLDER` writes a model in CTranslate2 format, int8,
+`python -m tests.noise_model SHAPE FOLDER [--says N]` writes a model in CTranslate2 format, int8,
 straight to disk: seconds and no training library. The text is noise and nothing about
 quality can be measured with it; what can be is that a model of this shape loads and
 runs, what it takes, and that its tokens are numbered as in the published one.
+
+With `--says N` it says the same N tokens about every window, and is sure of each: then two
+programs that listen with it do the same work, however they prompt it.
 
 In: the tokenizer of the bundled model. A multilingual one is renumbered for languages
 that came later; an English-only one has official numbers, but not the official spelling.
@@ -11,11 +14,12 @@ that came later; an English-only one has official numbers, but not the official 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import re
 import struct
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
@@ -28,6 +32,14 @@ _BUNDLED: Final = weights.find(weights.SELFTEST, os.devnull).path
 _SPREAD: Final = 5.0  # of the logits: enough for text to win over the sum of all timestamps
 _ENDING: Final = 5.0  # how many spreads the end of the text is ahead: a few tokens a window
 _FLOAT32, _INT8, _INT16 = 0, 1, 2  # CTranslate2's numbers of types
+
+# A model that knows its lines. What was said last outweighs all that the layers add to it.
+_LOUD: Final = 30.0  # of a token's embedding; a layer adds about 1
+_NEXT: Final = 40.0  # logit of the token that follows; others spread around 0
+_BEHIND: Final = 6.0  # and what its nearest rivals are behind
+_RIVALS: Final = 10  # twice the usual beam: every path through the search is equally long
+_INITIAL: Final = 51  # timestamps up to 1.00 s may open a window
+_ENDING_AT: Final = 55  # 1.10 s: inside the shortest memo
 
 Array = npt.NDArray[Any]
 
@@ -56,8 +68,11 @@ SHAPES: Final = {
 }
 
 
-def make(name: str, folder: str) -> None:
-    """Write the model of that shape into a folder, which is made."""
+def make(name: str, folder: str, *, says: int | None = None) -> None:
+    """Write the model of that shape into a folder, which is made.
+
+    `says`: so many tokens about every window, the timestamps around the text included.
+    """
     shape = SHAPES[name]
     os.makedirs(folder)
     tokenizer = _tokenizer(shape)
@@ -66,7 +81,7 @@ def make(name: str, folder: str) -> None:
     _write_json(folder, "vocabulary.json", tokens)
     _write_json(folder, "config.json", _config(shape, tokens))
     _write_json(folder, "preprocessor_config.json", {"feature_size": shape.mels})
-    variables = sorted(_variables(shape, len(tokens), tokens.index("<|endoftext|>")))
+    variables = sorted(_variables(shape, tokens, says))
     with open(os.path.join(folder, "model.bin"), "wb") as file:
         _write(file, variables)
 
@@ -115,7 +130,7 @@ def _config(shape: Shape, tokens: list[str]) -> dict[str, Any]:
 Variable = tuple[str, Array]
 
 
-def _variables(shape: Shape, tokens: int, end: int) -> Iterator[Variable]:
+def _variables(shape: Shape, tokens: list[str], says: int | None) -> Iterator[Variable]:
     dice = np.random.default_rng(0)
     width = shape.width
     yield "encoder/num_heads", np.array(shape.heads, np.int16)
@@ -126,7 +141,10 @@ def _variables(shape: Shape, tokens: int, end: int) -> Iterator[Variable]:
     for layer in range(shape.encoder):
         yield from _layer(f"encoder/layer_{layer}", width, dice)
     yield from _flags(shape)
-    yield from _embeddings(width, tokens, end, dice)
+    if says is None:
+        yield from _embeddings(width, len(tokens), tokens.index("<|endoftext|>"), dice)
+    else:
+        yield from _lines(width, tokens, says, dice)
     yield "decoder/position_encodings/encodings", _normal(dice, 448, width)
     for layer in range(shape.decoder):
         yield from _layer(f"decoder/layer_{layer}", width, dice)
@@ -155,6 +173,60 @@ def _embeddings(width: int, tokens: int, end: int, dice: np.random.Generator) ->
     yield "decoder/embeddings/weight_scale", scale
     yield "decoder/layer_norm/gamma", np.ones(width, np.float32)
     yield "decoder/layer_norm/beta", lean * np.float32(_ENDING * _SPREAD / logit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Tokens that may stand at one place, and those that follow whichever was said.
+
+    A token follows one line only.
+    """
+
+    said: Sequence[int]
+    follow: Sequence[int]  # the likeliest first
+
+
+def _plot(tokens: list[str], says: int) -> Iterator[_Line]:
+    """From any prompt to the end of the text in `says` tokens.
+
+    Between the timestamps every place has its own words, so that the search, whichever path
+    it takes, is at the same place after as many steps. Where nothing is asked about time, a
+    word more stands for the first timestamp.
+    """
+    zero = tokens.index("<|0.00|>")
+    plain = [n for n, token in enumerate(tokens) if re.fullmatch("Ġ[a-z]{3,}", token)]
+    places = [plain[_RIVALS * n : _RIVALS * (n + 1)] for n in range(says - 1)]
+    end = range(zero + _ENDING_AT, zero + _ENDING_AT + _RIVALS)
+    yield _Line([tokens.index("<|startoftranscript|>")], [tokens.index("<|en|>")])
+    opening = [tokens.index("<|transcribe|>"), tokens.index("<|translate|>")]
+    yield _Line(opening, range(zero, zero + _RIVALS))
+    yield _Line([tokens.index("<|notimestamps|>")], list(places[0]))
+    places[0] += range(zero, zero + _INITIAL)
+    for here, after in zip(places, [*places[1:], end], strict=True):
+        yield _Line(here, after)
+    yield _Line(end, [tokens.index("<|endoftext|>")])
+
+
+def _lines(
+    width: int, tokens: list[str], says: int, dice: np.random.Generator
+) -> Iterator[Variable]:
+    """Embeddings that say where in the text we are, and a projection that knows what follows."""
+    spread = 127 / np.sqrt(3)
+    rows = dice.integers(-127, 128, (len(tokens), width), np.int8)
+    wanted = dice.integers(-127, 128, (len(tokens), width), np.int8)
+    scale = np.full(len(tokens), spread * np.sqrt(width), np.float32)
+    for line in _plot(tokens, says):
+        place = dice.integers(-127, 128, width, np.int8)
+        rows[list(line.said)] = place
+        for rank, token in enumerate(line.follow):
+            wanted[token] = place
+            logit = _NEXT - (_BEHIND + 0.1 * rank if rank else 0.0)
+            scale[token] = width * spread / logit
+    yield "decoder/embeddings/weight", rows
+    yield "decoder/embeddings/weight_scale", np.full(len(tokens), spread / _LOUD, np.float32)
+    yield "decoder/projection/weight", wanted
+    yield "decoder/projection/weight_scale", scale
+    yield from _norm("decoder/layer_norm", width)
 
 
 def _layer(name: str, width: int, dice: np.random.Generator) -> Iterator[Variable]:
@@ -193,7 +265,10 @@ def _normal(dice: np.random.Generator, *shape: int) -> Array:
 
 
 def _write(file: BinaryIO, variables: list[Variable]) -> None:
-    """CTranslate2's binary version 6, a Whisper of revision 3; output and input rows are one."""
+    """CTranslate2's binary version 6, a Whisper of revision 3.
+
+    Output and input rows are one, unless the variables say otherwise.
+    """
     file.write(struct.pack("<I", 6) + _text("WhisperSpec"))
     file.write(struct.pack("<II", 3, len(variables)))
     numbers = {np.dtype("f4"): _FLOAT32, np.dtype("i1"): _INT8, np.dtype("i2"): _INT16}
@@ -201,9 +276,11 @@ def _write(file: BinaryIO, variables: list[Variable]) -> None:
         file.write(_text(name) + struct.pack(f"<B{value.ndim}I", value.ndim, *value.shape))
         file.write(struct.pack("<BI", numbers[value.dtype], value.nbytes))
         file.write(value.tobytes())
+    own = {name for name, _ in variables}
     aliases = [
         (f"decoder/projection/{one}", f"decoder/embeddings/{one}")
         for one in ("weight", "weight_scale")
+        if f"decoder/projection/{one}" not in own
     ]
     file.write(struct.pack("<I", len(aliases)))
     for alias, name in aliases:
@@ -215,4 +292,9 @@ def _text(text: str) -> bytes:
 
 
 if __name__ == "__main__":
-    make(sys.argv[1], sys.argv[2])
+    asked = argparse.ArgumentParser(description="Write a Whisper of true shape.")
+    asked.add_argument("shape", choices=SHAPES)
+    asked.add_argument("folder")
+    asked.add_argument("--says", type=int)
+    given = asked.parse_args()
+    make(given.shape, given.folder, says=given.says)

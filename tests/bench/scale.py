@@ -1,6 +1,6 @@
 """A share of 100,000 recordings: what finding them costs, and whether anybody waits for it.
 
-    make bench                    or: python -m tests.bench.scale [FILES]
+    make bench-scale              or: python -m tests.bench.scale [FILES]
 
 On a disk, not in memory: commits wait for it. Bars: the first scan 5 s of CPU, another one
 2 s, a claim 50 ms (99 of 100) while four people look at the page, 100 MB for the watch.
@@ -31,6 +31,7 @@ from appliance.settings import load
 from appliance.states import State, Verdict
 from appliance.store import jobs, schema
 from appliance.store.ledger import Ledger
+from tests.bench import Amount, Figure
 from tests.watched import Watched, settings_for
 
 FILES: Final = 100_000
@@ -40,6 +41,20 @@ _VIEWERS: Final = 4
 _LOOKS_EVERY: Final = 2.0  # seconds; the page asks as often
 _PAGES: Final = ("/api/v1/status", "/")  # what it asks for when something has changed
 _PATIENCE: Final = 600.0
+
+
+_AMOUNTS: Final = {Amount.SMOKE: 200, Amount.SHORT: FILES // 4, Amount.FULL: FILES}
+
+
+def run(amount: Amount, folder: Path) -> list[Figure]:
+    """Measure, as a part of the bench."""
+    here = folder / "scale"
+    here.mkdir()
+    files = _AMOUNTS[amount]
+    return [
+        Figure(what, figure, unit, most=bar, how=f"{files} files")
+        for what, figure, bar, unit in _figures(here, files)
+    ]
 
 
 def main(files: int) -> int:
