@@ -141,7 +141,7 @@ def windows_heard(result: Result) -> list[int]:
     return sorted({int(word[1:].partition(".")[0]) for word in words(result)})
 
 
-@pytest.mark.parametrize("mode", ["good", "repeats", "dies-once", "wavers"])
+@pytest.mark.parametrize("mode", ["good", "repeats", "dies-once", "deafens", "wavers"])
 def test_every_window_is_heard_once_and_in_its_place(bench: Bench, mode: str) -> None:
     with bench.engine(mode):
         result = bench.transcribe()

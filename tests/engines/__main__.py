@@ -155,6 +155,19 @@ class Leaves(Engine):
             os._exit(1)
 
 
+class Deafens(Engine):
+    """Says welcome and hears nothing more, the first time only: as one that has just died."""
+
+    def take(self, channel: wire.Channel, message: wire.Message) -> None:
+        super().take(channel, message)
+        if isinstance(message, wire.Hello) and not os.path.exists(self.mark):
+            with open(self.mark, "w", encoding="ascii"):
+                sock = socket.socket(fileno=os.dup(channel.fileno()))
+                sock.shutdown(socket.SHUT_RD)
+                time.sleep(2.0)  # the worker is not told: it finds out when it speaks
+                sock.close()
+
+
 class Stops(Engine):
     """Is stopped in the middle, as by a debugger or a driver that hangs."""
 
@@ -215,6 +228,7 @@ MODES: dict[str, Callable[[str], Engine]] = {
     "poisoned": Poisoned,
     "mute": Mute,
     "leaves": Leaves,
+    "deafens": Deafens,
     "stops": Stops,
     "babbles": Babbles,
     "repeats": Repeats,
