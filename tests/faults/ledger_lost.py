@@ -206,14 +206,15 @@ def drill(
     with Bench(folder) as bench:
         bench.start()
         patience = 60 + 6.0 * recordings
-        early = recordings // 2
+        early, late = recordings // 2, recordings - max(2, recordings // 8)
         _drop(bench, range(early))
         bench.until(lambda: bench.done() >= early, "the first half", seconds=patience)
-        _drop(bench, range(early, recordings))
+        _drop(bench, range(early, late))
         bench.until(lambda: bench.done() > early, "one of the second half", seconds=patience)
         with bench.ledger() as ledger:
             backups.make(ledger, datetime.now(UTC))
             since = recordings - jobs.counts(ledger).get(State.DONE, 0)
+        _drop(bench, range(late, recordings))
         bench.until(lambda: bench.done() == recordings, "all of them", seconds=patience)
         before, known, asked = bench.share(), bench.known(), bench.heard
         if not live:
