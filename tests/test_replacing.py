@@ -30,6 +30,7 @@ def replaced(one: Segment, *pairs: tuple[str, str]) -> Segment:
         ([" c", "++", " is"], [("c++", "C++")], " C++ is"),
         ([" a.b"], [("a.b", "$1 \\1")], " $1 \\1"),
         ([" axb"], [("a.b", "no")], " axb"),
+        ([" \u0131k\u0131", " \u017fee"], [("iki", "2"), ("see", "lake")], " 2 lake"),
         ([" um", " yes"], [("um", "")], "  yes"),
         ([" a", " b"], [("a", "b"), ("b", "a")], " b a"),
     ],

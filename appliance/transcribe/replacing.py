@@ -22,8 +22,9 @@ class Replacer:
 
     def __init__(self, replacements: Sequence[Replacement]) -> None:
         longest_first = sorted(replacements, key=lambda one: -len(one.heard))
-        either = "|".join(_pattern(one.heard) for one in longest_first)
-        self._written = {_key(one.heard): one.written for one in reversed(longest_first)}
+        # A group each says which one was found: cases fold in more ways than a key could.
+        either = "|".join(f"({_pattern(one.heard)})" for one in longest_first)
+        self._written = [one.written for one in longest_first]
         self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE) if either else None
 
     def segments(self, segments: Iterable[Segment]) -> Iterator[Segment]:
@@ -43,7 +44,7 @@ class Replacer:
         """Exchange words in a text."""
         if self._pattern is None:
             return text
-        return self._pattern.sub(lambda found: self._written[_key(found[0])], text)
+        return self._pattern.sub(lambda found: self._written[(found.lastindex or 1) - 1], text)
 
     def _words(self, words: Sequence[Word]) -> Iterator[Word]:
         """The words, those that one replacement spans joined into one."""
@@ -71,7 +72,3 @@ def _joined(group: Sequence[Word], text: str) -> Word:
 def _pattern(heard: str) -> str:
     """Spaces between words may be any."""
     return r"\s+".join(re.escape(word) for word in heard.split())
-
-
-def _key(heard: str) -> str:
-    return " ".join(heard.split()).casefold()
