@@ -356,6 +356,33 @@ def test_windows_of_a_job_that_hung_up_are_not_heard() -> None:
     assert fake.turns == [1]
 
 
+def test_a_turn_that_does_not_end_is_told_from_a_model_that_loads() -> None:
+    fake, told, go_on = Fake(), threading.Event(), threading.Event()
+
+    def load(_name: str, _frugal: bool) -> Listener:
+        told.set()
+        assert go_on.wait(10)
+        return fake
+
+    batcher = Batcher(load, batch=lambda _model: 4, idle_unload_s=0)
+    thread = threading.Thread(target=batcher.run)
+    heard = Heard(batcher)
+    thread.start()
+    heard.put("slow")
+    assert told.wait(10)
+    assert batcher.stuck_for() == 0.0, "it loads"
+    fake.takes = 0.5
+    go_on.set()
+    until = time.monotonic() + 10
+    while (longest := batcher.stuck_for()) < 0.2 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert longest >= 0.2, "it is in a turn"
+    heard.all(1)
+    assert batcher.stuck_for() == 0.0
+    batcher.stop()
+    thread.join()
+
+
 # --- what goes wrong ----------------------------------------------------------------------------
 
 NO_ROOM = "CUDA failed with error out of memory"

@@ -13,12 +13,13 @@ Not here: sockets (server), the model itself (model), who is next (waiting).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -85,7 +86,8 @@ class Batcher:
         self._calls: deque[Call] = deque()
         self._waiting = Waiting()
         self._wake = threading.Condition()
-        self._busy: dict[int, float] = {}  # lanes in a turn, since when
+        self._busy: set[int] = set()  # lanes that are at something
+        self._turning: dict[int, float] = {}  # threads in a turn, since when
         self._alone = False  # a lane has a window that is heard while nobody else is
         self._stopping = False
         self.clock = Clock()
@@ -109,9 +111,13 @@ class Batcher:
             self._wake.notify_all()
 
     def stuck_for(self) -> float:
-        """Seconds the longest turn has been going on; 0 while there is none."""
+        """Seconds the longest turn has been going on; 0 while there is none.
+
+        Loading is no turn: a large model from a slow disk takes what it takes.
+        """
+        now = time.monotonic()
         with self._wake:
-            return time.monotonic() - min(self._busy.values(), default=time.monotonic())
+            return now - min(self._turning.values(), default=now)
 
     def status(self) -> dict[str, object]:
         """How it goes, for the page."""
@@ -160,7 +166,7 @@ class Batcher:
                 call = self._calls.popleft() if self._calls else None
                 batch = [] if call else self._waiting.next(self._room)
                 if call or batch:
-                    self._busy[number] = time.monotonic()
+                    self._busy.add(number)
                 if batch and batch[0].begun:
                     self._alone = True
                     self._wake.wait_for(lambda: len(self._busy) == 1)
@@ -171,7 +177,7 @@ class Batcher:
                     self._turn(batch, words)
             finally:
                 with self._wake:
-                    self._busy.pop(number, None)
+                    self._busy.discard(number)
                     if batch and batch[0].begun:
                         self._alone = False
                     self._wake.notify_all()
@@ -235,7 +241,8 @@ class Batcher:
             tell()
         begun = time.monotonic()
         try:
-            loaded.listener.turn([window.hearing for window in batch])
+            with self._timed():
+                loaded.listener.turn([window.hearing for window in batch])
         except _REFUSALS as error:
             self._refused(batch, loaded, error, words)
             return
@@ -244,6 +251,17 @@ class Batcher:
             loaded.size.took(took, len(batch), batch[0].hearing.frames)
             self.clock.turn(took, batch)
         self._after(batch, loaded, words)
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        me = threading.get_ident()
+        with self._wake:
+            self._turning[me] = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._wake:
+                del self._turning[me]
 
     def _after(self, batch: Sequence[Window], loaded: _Loaded, words: ThreadPoolExecutor) -> None:
         """What is done is put into words; what is not waits for another turn."""
