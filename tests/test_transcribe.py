@@ -47,7 +47,7 @@ from appliance.nouns import (
 from appliance.nursery import Nursery
 from appliance.transcribe import Request, Result, checkpoint, relay, transcribe
 from appliance.transcribe.assemble import assemble, so_far
-from appliance.transcribe.checkpoint import Checkpoint, nowhere
+from appliance.transcribe.checkpoint import Checkpoint
 from appliance.transcribe.pace import Pace
 from appliance.transcribe.relay import Outcome
 from appliance.transcribe.tally import Tally
@@ -56,6 +56,11 @@ from tests.engines.__main__ import WELCOME
 from tests.line import sounds
 
 SECONDS = 200  # of speech: some seven windows
+
+
+def nowhere() -> Checkpoint:
+    """A checkpoint that keeps nothing."""
+    return Checkpoint(lambda _made_by: {}, lambda _made_by, _rows: None)
 
 
 @dataclass

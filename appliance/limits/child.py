@@ -57,7 +57,7 @@ class Child:
 
     def wait(self, timeout: float | None = None) -> Verdict | None:
         """Wait for the end; None when `timeout` seconds did not bring it."""
-        if self._verdict is None and self._ended(timeout):
+        if self._verdict is None and has_ended(self._pidfd, timeout):
             _, status, used = os.wait4(self.pid, 0)
             self._process.returncode = os.waitstatus_to_exitcode(status)
             self._verdict = verdict(
@@ -69,11 +69,6 @@ class Child:
             )
             os.close(self._pidfd)
         return self._verdict
-
-    def _ended(self, timeout: float | None) -> bool:
-        poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
-        return bool(poll.poll(None if timeout is None else timeout * 1000))
 
 
 def spawn(
@@ -100,6 +95,13 @@ def spawn(
         env={**kept, GIVEN: given, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
     return Child(process, limits)
+
+
+def has_ended(pidfd: int, timeout: float | None) -> bool:
+    """Tell whether a process has ended, at the latest after `timeout` seconds."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(None if timeout is None else timeout * 1000))
 
 
 def verdict(

@@ -1,7 +1,7 @@
 """A process that has everything loaded and forks a child for each hostile file.
 
 Loading what a decoder needs takes 0.3 s of processor, forking a process that has it 0.01 s
-(measured): with short recordings that is most of what they cost. The template confines
+(measured): for a memo more than all else the box does about it, hearing left aside. It confines
 itself before it loads anything, and never sees a file; every child begins as it was, seals
 itself, and is used once. Nothing of one recording can reach the next.
 
@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import IO, Any, Final
 
-from appliance.limits.child import Child, Verdict, spawn, verdict
+from appliance.limits.child import Child, Verdict, has_ended, spawn, verdict
 from appliance.limits.walls import Limits
 
 _FRAME: Final = 4_096
@@ -141,18 +141,13 @@ class Forked:
 
     def wait(self, timeout: float | None = None) -> Verdict | None:
         """Wait for the end; None when `timeout` seconds did not bring it."""
-        if self._verdict is None and self._ended(timeout):
+        if self._verdict is None and has_ended(self._pidfd, timeout):
             told = self._template.ending(self.pid)
             code, rss_peak, cpu = told or (-signal.SIGKILL, 0, 0.0)
             found = verdict(code, rss_peak, cpu, self._limits, 0)
             self._verdict = replace(found, orphaned=told is None)
             os.close(self._pidfd)
         return self._verdict
-
-    def _ended(self, timeout: float | None) -> bool:
-        poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
-        return bool(poll.poll(None if timeout is None else timeout * 1000))
 
 
 # --- the template's side ------------------------------------------------------------------------

@@ -99,11 +99,6 @@ class Checkpoint:
             self._new = {}
 
 
-def nowhere() -> Checkpoint:
-    """A checkpoint that keeps nothing."""
-    return Checkpoint(lambda _made_by: {}, lambda _made_by, _rows: None)
-
-
 def kept(rows: Mapping[int, bytes]) -> Iterator[Kept]:
     """What rows hold, window after window; one that cannot be read is left out."""
     for number in sorted(number for number in rows if number != LANGUAGE):

@@ -10,7 +10,7 @@ Not here: sockets and time (relay), keeping what was heard for another attempt (
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,8 +18,6 @@ from appliance.nouns import SEVERAL, Options, Window
 from appliance.wire import Heard
 
 VOTERS: Final = 3  # windows that decide on the language
-
-Answers = Mapping[str, Heard]  # by task
 
 
 @dataclass(slots=True)
