@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import struct
 import time
+import uuid
 from collections.abc import Callable
 from typing import Self
 
@@ -70,6 +72,21 @@ class Running:
         target = self.path(*parts)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copyfile(source, target)
+        return os.fsencode(os.path.relpath(target, self.root))
+
+    def drop_unheard(self, source: str, *parts: str) -> bytes:
+        """Drop a WAV file of the same sound whose bytes no recording had before.
+
+        A recording whose bytes the box has heard is not heard again: what an earlier test dropped
+        would let this one see neither engine nor decoder.
+        """
+        target = self.path(*parts)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(source, "rb") as stream:
+            wav = stream.read()
+        wav += struct.pack("<4sI16s", b"junk", 16, uuid.uuid4().bytes)
+        with open(target, "wb") as stream:
+            stream.write(wav[:4] + struct.pack("<I", len(wav) - 8) + wav[8:])
         return os.fsencode(os.path.relpath(target, self.root))
 
     def job(self, path: bytes) -> Job | None:

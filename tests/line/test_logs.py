@@ -26,7 +26,7 @@ def lines(box: Running) -> list[dict[str, Any]]:
 
 
 def test_one_correlation_id_leads_from_the_sighting_to_the_export(box: Running) -> None:
-    path = box.drop(ENGLISH, "followed", "talk.wav")
+    path = box.drop_unheard(ENGLISH, "followed", "talk.wav")
     job = box.ended(path)
     assert job.state is State.DONE
     seen = sightings.get(box.ledger, "inbox", path)
@@ -70,7 +70,7 @@ def test_a_file_that_is_ignored_is_a_line_with_its_rule(box: Running) -> None:
 
 
 def test_the_log_of_an_attempt_tells_the_whole_line(box: Running) -> None:
-    job = box.ended(box.drop(ENGLISH, "told", "talk.wav"))
+    job = box.ended(box.drop_unheard(ENGLISH, "told", "talk.wav"))
 
     def told() -> list[dict[str, Any]]:
         return logbook.read(box.settings.state("logs"), job.id, 1) or []
@@ -89,7 +89,7 @@ def test_no_log_holds_a_word_that_was_said_or_asked_for(box: Running) -> None:
     os.makedirs(box.path("unsaid"))
     with open(box.path("unsaid", ".transcribe.toml"), "w", encoding="utf-8") as stream:
         stream.write('vocabulary = ["Zwetschgenkompott"]\n')
-    job = box.ended(box.drop(ENGLISH, "unsaid", "talk.wav"))
+    job = box.ended(box.drop_unheard(ENGLISH, "unsaid", "talk.wav"))
     assert job.options.vocabulary == ("Zwetschgenkompott",)
     with open(box.path("unsaid", "talk.json"), encoding="utf-8") as stream:
         words = re.findall(r"\w+", json.load(stream)["text"].lower())
