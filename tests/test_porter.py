@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -76,17 +77,18 @@ def go_on() -> None:
 
 
 def children() -> set[int]:
-    """The porters of this process that live."""
-    found = set()
+    """The porters of this process that live; their template is not one."""
+    parents = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
         except OSError:
             continue
-        if b"appliance.porter" in command and int(parent) == os.getpid():
-            found.add(int(pid))
-    return found
+        if b"appliance.porter" in command:
+            parents[int(pid)] = int(parent)
+    templates = {pid for pid, parent in parents.items() if parent == os.getpid()}
+    return {pid for pid, parent in parents.items() if parent in templates}
 
 
 def test_a_recording_is_copied_by_a_child_and_the_child_is_kept(site: Site) -> None:
@@ -152,15 +154,20 @@ def test_an_attempt_that_is_over_touches_nothing(site: Site) -> None:
 
 PORTER = """
 import socket, sys, time
+from appliance import limits
 from appliance.porter.talk import Moved, Talk
-talk = Talk(socket.socket(fileno=int(sys.argv[-3])))
-talk.receive()
-talk.send(Moved())
+def work(fd):
+    talk = Talk(socket.socket(fileno=fd))
+    talk.receive()
+    talk.send(Moved())
+    {}
+    return 0
+limits.serve(socket.socket(fileno=int(sys.argv[-1])), work)
 """
 
 
 def odd(program: str) -> list[str]:
-    return [sys.executable, "-c", PORTER + program]
+    return [sys.executable, "-c", PORTER.format(program)]
 
 
 def test_a_share_where_nothing_moves_is_offline_and_the_child_is_killed(site: Site) -> None:
@@ -175,8 +182,8 @@ def test_a_share_where_nothing_moves_is_offline_and_the_child_is_killed(site: Si
 
 def test_one_that_gets_on_slowly_is_left_alone(site: Site) -> None:
     argv = odd(
-        "[(time.sleep(0.2), talk.send(Moved())) for _ in range(10)]\n"
-        "from appliance.nouns import Staged; from appliance.porter.talk import Carried\n"
+        "[(time.sleep(0.2), talk.send(Moved())) for _ in range(10)];"
+        "from appliance.nouns import Staged; from appliance.porter.talk import Carried;"
         "talk.send(Carried(Staged('f', 's', 5)))"
     )
     with Porters(site.settings, silence=1.0, argv=argv) as porters:
@@ -214,8 +221,22 @@ def test_one_that_dies_between_two_errands_is_replaced(site: Site) -> None:
     with Porters(site.settings) as porters:
         porters.stage(site.job(), site.share, stop=go_on)
         for pid in children():
+            pidfd = os.pidfd_open(pid)
             os.kill(pid, signal.SIGKILL)
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            assert select.select([pidfd], [], [], 10)[0]
+            os.close(pidfd)
+        porters.stage(site.job("more.wav"), site.share, stop=go_on)
+
+
+def test_a_template_that_dies_takes_its_porters_along_and_is_replaced(site: Site) -> None:
+    with Porters(site.settings) as porters:
+        porters.stage(site.job(), site.share, stop=go_on)
+        [porter] = children()
+        template = int(Path(f"/proc/{porter}/stat").read_text().rpartition(")")[2].split()[1])
+        pidfd = os.pidfd_open(porter)
+        os.kill(template, signal.SIGKILL)
+        assert select.select([pidfd], [], [], 10)[0]
+        os.close(pidfd)
         porters.stage(site.job("more.wav"), site.share, stop=go_on)
 
 
@@ -243,7 +264,7 @@ import sys, time
 from appliance.porter import Porters
 from appliance.settings import Settings
 porters = Porters(Settings.model_validate_json(sys.stdin.read()))
-print([porters._starter.submit(porters._next).result().process.pid], flush=True)
+print([porters._take().process.pid], flush=True)
 time.sleep(100)
 """
 
