@@ -40,20 +40,19 @@ def run(
     minutes: float = 60,
     victims: tuple[str, ...] = VICTIMS,
     moments: tuple[float, ...] = MOMENTS,
-) -> list[Figure]:
+) -> Iterator[Figure]:
     """Kill, wait, compare."""
     with tempfile.TemporaryDirectory() as folder:
         talk = sounds.write(os.path.join(folder, "talk.wav"), _talk(60 * minutes))
         peace, windows, _ = _once(os.path.join(folder, "peace"), talk, None, 0.0)
-        figures = [Figure("windows of the recording", str(windows), "> 20", met=windows > 20)]
+        yield Figure("windows of the recording", str(windows), "> 20", met=windows > 20)
         for victim in victims:
             for moment in moments:
                 where = os.path.join(folder, f"{victim}-{moment}")
                 told, heard, lanes = _once(where, talk, victim, moment)
-                figures += _figures(
+                yield from _figures(
                     f"{victim} at {moment:.0%}", told == peace, heard - windows, lanes
                 )
-        return figures
 
 
 def _talk(seconds: float) -> sounds.Samples:
