@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -238,6 +239,38 @@ def test_a_template_that_dies_takes_its_porters_along_and_is_replaced(site: Site
         assert select.select([pidfd], [], [], 10)[0]
         os.close(pidfd)
         porters.stage(site.job("more.wav"), site.share, stop=go_on)
+
+
+def test_errands_that_all_find_their_template_dead_are_all_done(site: Site) -> None:
+    several = [site.job(f"{number}.wav") for number in range(6)]
+    done = []
+    with Porters(site.settings) as porters:
+        porters.stage(site.job(), site.share, stop=go_on)
+        [porter] = children()
+        template = int(Path(f"/proc/{porter}/stat").read_text().rpartition(")")[2].split()[1])
+        pidfd = os.pidfd_open(porter)
+        os.kill(template, signal.SIGKILL)
+        assert select.select([pidfd], [], [], 10)[0]
+        os.close(pidfd)
+        with ThreadPoolExecutor(len(several)) as at_once:
+            done = list(at_once.map(lambda job: porters.stage(job, site.share, **STOP), several))
+    assert [staged.size for staged in done] == [5] * len(several)
+
+
+def test_a_template_may_fail_to_start_once(site: Site, tmp_path: Path) -> None:
+    """Killed by hand, or by a box that was out of memory: no job pays for it."""
+    begun = tmp_path / "begun"
+    twice = f"""
+import os, sys
+from appliance.porter import __main__ as porter
+if not os.path.exists({str(begun)!r}):
+    open({str(begun)!r}, "w").close()
+    sys.exit(3)
+sys.exit(porter.main(sys.argv[1:]))
+"""
+    with Porters(site.settings, argv=[sys.executable, "-c", twice]) as porters:
+        assert porters.stage(site.job(), site.share, stop=go_on).size == 5
+    assert begun.exists()
 
 
 def test_two_errands_do_not_wait_for_each_other(site: Site) -> None:

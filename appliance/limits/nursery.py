@@ -8,6 +8,7 @@ Not here: how a template forks (template), what its children are for (decoders, 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -17,8 +18,9 @@ from appliance.limits.child import Child
 from appliance.limits.template import Forked, Gone, Template
 from appliance.limits.walls import Limits
 
+log = logging.getLogger("appliance.limits")
 _START_SECONDS: Final = 60.0
-_TRIES: Final = 3  # templates that a child is asked of
+_TRIES: Final = 3  # templates that a child is asked of, and starts before none is said to start
 _REST_SECONDS: Final = 0.2  # between a template that died and the next
 
 
@@ -60,29 +62,34 @@ class Nursery:
             raise NodeIO(where=self._kind, why=f"no {self._kind} starts: {why}")
 
     def _lost(self, template: Template) -> None:
+        """Let go of a template that has ended; of several who find it so, the first does."""
         with self._changed:
-            if self._template is template:
-                self._template, self._why = None, None
-                self._changed.notify_all()
+            if self._template is not template:
+                return
+            self._template = None
+            self._changed.notify_all()
         template.close()
 
     # --- the thread -----------------------------------------------------------------------------
 
     def _keep(self) -> None:
         """Start a template whenever there is none."""
+        failed = 0  # starts in a row
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing.is_set() or self._template is None)
                 if self._closing.is_set():
                     return
             template, why = self._started()
+            failed = 0 if template else failed + 1
             with self._changed:
                 if self._closing.is_set() and template is not None:
                     template.close()
                 else:
-                    self._template, self._why = template, why
+                    self._template, self._why = template, why if failed >= _TRIES else None
                 self._changed.notify_all()
             if template is None:
+                log.warning("a %s did not start: %s", self._kind, why)
                 self._closing.wait(_REST_SECONDS)
 
     def _started(self) -> tuple[Template | None, Exception | None]:

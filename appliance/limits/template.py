@@ -71,8 +71,7 @@ class Template:
         try:
             self._receive("ready", _READY_SECONDS)
         except Gone:
-            self.close()
-            raise
+            raise Gone(str(self.close())) from None
 
     def fork(self, fd: int) -> Forked:
         """Have it fork a child that is handed `fd`. Raises Gone."""
@@ -94,11 +93,11 @@ class Template:
                 return None
             return self._endings.pop(pid)
 
-    def close(self) -> None:
-        """End it, and every child of it."""
+    def close(self) -> Verdict | None:
+        """End it, and every child of it; how it ended comes back. Not for two threads."""
         self._socket.close()
         self._process.kill()
-        self._process.wait(timeout=5.0)
+        return self._process.wait(timeout=5.0)
 
     def _receive(self, wanted: str, seconds: float) -> tuple[int, int]:
         """Read until a message of this kind; endings of children that come first are kept."""

@@ -20,7 +20,7 @@ from typing import Final, Self
 from tests.faults import Missing
 
 _NEEDS: Final = {"bindfs": "bindfs", "fiu-run": "fiu-utils", "fusermount3": "fuse3"}
-_SIZE: Final = "64m"
+_SIZE: Final = "320m"  # twice what two hundred faults leave behind: `swap` copies it
 _FILL: Final = ".fill"
 _BUSY_SECONDS: Final = 30.0
 # What a server asks of its disk; not what it asks of FUSE's own device.
