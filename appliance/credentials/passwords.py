@@ -72,7 +72,7 @@ def _unordered_digits(text: str) -> str:
 
 
 def hashed(password: str) -> str:
-    """Its hash, salt and parameters included; 20 MB and some 30 ms each time."""
+    """Its hash, salt and parameters included; 20 MB and some 25 ms of a processor each time."""
     return _HASHER.hash(_plain(password))
 
 

@@ -227,6 +227,10 @@ def test_progress_moves_by_itself_and_nothing_comes_from_elsewhere(
     assert page.locator("bdi", has_text="next.wav").count() == 1
     assert page.locator("img").count() == 1, "a name became an element"
     assert (watched.complaints, watched.strangers) == ([], [])
+
+    with served.box.ledger.writing() as ledger:
+        ledger.execute("DELETE FROM session")
+    page.wait_for_url(f"{served.address}/login", timeout=8000)
     page.close()
 
 
