@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,15 @@ def test_the_audit_log_is_verified_and_tells_who_typed(place: Place) -> None:
     assert place.read("audit", "list")[0]["who"].startswith("cli:")
     assert "hold together" in place.run("audit", "verify", "--holds", told["head"])
     place.run("audit", "verify", "--holds", "0" * 64, fails=AuditBroken)
+
+
+def test_the_daily_run_has_the_journal_keep_the_newest_hash(place: Place) -> None:
+    place.run("key", "create", "--for", "scanner", "--scope", "read")
+    head = place.read("audit", "verify")["head"]
+    command = [sys.executable, "-m", "appliance", "--settings", str(place.file), "retention"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    told = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert [one["audit_hash"] for one in told if one["event"] == "audit head"] == [head]
 
 
 def test_the_console_shows_the_way_in_as_long_as_there_is_no_admin(

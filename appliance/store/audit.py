@@ -2,7 +2,9 @@
 
 Triggers refuse to change or delete one; whoever goes round them, file in hand, breaks the
 chain, which `verify` tells. What a chain cannot tell by itself is that its last lines were
-cut off: each line's hash also goes to the journal, and `verify` takes one to look for.
+cut off: hashes also go to the journal, and `verify` takes one to look for. One covers all
+that came before it, so what a console adds is covered by the next line of a process with
+a journal, and at the latest by `tell`, once a day.
 
 Not here: the steps of jobs (events), which deeds are written down (accounts).
 """
@@ -75,6 +77,12 @@ def add(ledger: Ledger, actor: Actor, did: str, about: str = "", **detail: objec
         )
     told = {key: line[key] for key in ("n", "who", "did", "about", "hash")}
     log.info("audit", extra={f"audit_{key}": fact for key, fact in told.items()})
+
+
+def tell(ledger: Ledger) -> None:
+    """Have the journal keep the newest hash."""
+    for newest in page(ledger, limit=1):
+        log.info("audit head", extra={"audit_n": newest.n, "audit_hash": newest.hash})
 
 
 def page(ledger: Ledger, *, before: int | None = None, limit: int = 100) -> list[Entry]:

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
 
-from flask import Response, g, request
+from flask import g, request
+from werkzeug import Response
 
 from appliance.accounts import keys, sessions
 from appliance.accounts.sessions import SignedIn
@@ -70,10 +72,10 @@ def identify() -> Asker:
     return Asker(who, where, found.account.rights, signed_in=found)
 
 
-def _note(write: object) -> None:
+def _note(write: Callable[[], None]) -> None:
     """Note when somebody was here; a ledger that takes no note lets them look all the same."""
     try:
-        write()  # type: ignore[operator]
+        write()
     except ApplianceError as error:
         log.warning("%s", error, extra={"code": error.code})
 

@@ -60,7 +60,7 @@ def sign_in() -> ResponseReturnValue:
             )
     except AccessError as error:
         return _ask_to_sign_in(error)
-    return remember(redirect(_there(url_for("pages.status")), 303), secret)  # type: ignore[arg-type]
+    return remember(redirect(_there(url_for("pages.status")), 303), secret)
 
 
 def _ask_to_sign_in(error: AccessError | None) -> ResponseReturnValue:
@@ -85,7 +85,7 @@ def confirmed() -> ResponseReturnValue:
             )
     except AccessError as error:
         return _ask_to_confirm(error)
-    return remember(redirect(_there(url_for("pages.status")), 303), secret)  # type: ignore[arg-type]
+    return remember(redirect(_there(url_for("pages.status")), 303), secret)
 
 
 def _ask_to_confirm(error: AccessError | None) -> ResponseReturnValue:
@@ -98,7 +98,7 @@ def logout() -> ResponseReturnValue:
     """End this session."""
     who = person()
     sessions.end(db.ledger(), asker().actor, who.session, of=who.account.name)
-    return forget(redirect(url_for("entry.login"), 303))  # type: ignore[arg-type]
+    return forget(redirect(url_for("entry.login"), 303))
 
 
 # --- the first admin ----------------------------------------------------------------------------
@@ -130,7 +130,7 @@ def set_up() -> ResponseReturnValue:
     except AccessError as error:
         return _ask_for_code(error)
     secret = sessions.begin(db.ledger(), account, address=where, browser=_browser())
-    return remember(redirect(url_for("pages.status"), 303), secret)  # type: ignore[arg-type]
+    return remember(redirect(url_for("pages.status"), 303), secret)
 
 
 def _ask_for_code(error: AccessError | None) -> ResponseReturnValue:

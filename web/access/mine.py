@@ -69,7 +69,7 @@ def change_password() -> ResponseReturnValue:
         browser=who.session.browser,
         instead=who.session.id,
     )
-    return remember(redirect(url_for("mine.account", done="password"), 303), secret)  # type: ignore[arg-type]
+    return remember(redirect(url_for("mine.account", done="password"), 303), secret)
 
 
 @bp.post("/sessions/<int:number>/end")
