@@ -1,7 +1,7 @@
 """The pages of the box: what it is doing, every job, and what each failure means.
 
-`create_app` builds the whole of it. The pages read the ledger through `appliance.store`
-and change nothing yet: actions come with accounts, until then a page names the command.
+`create_app` builds the whole of it. The pages read the ledger through `appliance.store`, as
+far as whoever asks may see it (access). What moves a job is still a command that they name.
 
 Not here: transcribing anything. The box runs without its pages.
 """
@@ -14,11 +14,20 @@ from collections.abc import Callable
 from flask import Flask
 
 from appliance.settings import Settings
-from web import api, asked, db, failures, headers, health, pages, words
+from web import access, api, asked, db, failures, headers, health, pages, words
+from web.access.limits import PER_MINUTE
 
 
-def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> Flask:
-    """Build the pages of one box. Its ledger must have been prepared. `clock` in seconds."""
+def create_app(
+    settings: Settings,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    per_minute: int = PER_MINUTE,
+) -> Flask:
+    """Build the pages of one box. Its ledger must have been prepared.
+
+    `clock` in seconds, only ever growing; `per_minute`: requests one asker may send.
+    """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
@@ -27,6 +36,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.monotoni
     headers.guard(app, settings)
     failures.catch(app)
     words.teach(app)
+    access.guard(app, clock, per_minute=per_minute)
     for part in (pages.bp, api.bp, health.bp):
         app.register_blueprint(part)
     return app

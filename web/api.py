@@ -1,5 +1,8 @@
 """The same for programs: jobs and status as JSON, under /api/v1. Read-only yet.
 
+A program comes with a key of scope `read`, a page with its cookie; each is told of the
+shares it may see, and anything else is not there.
+
 Times are RFC 3339 in UTC, names of files are spelt as in `nouns.display`. The status
 carries an ETag, so that looking every two seconds costs nothing while nothing happens.
 
@@ -22,6 +25,7 @@ from appliance.states import State
 from appliance.store import attempts, board, events, exports, jobs
 from appliance.store.jobs import Job
 from web import db, overview, partial, told, words
+from web.access import sees
 from web.estimate import Working, working
 from web.overview import Overview
 
@@ -42,7 +46,7 @@ _MOST: Final = 200
 @bp.get("/status")
 def status() -> ResponseReturnValue:
     """The box at one moment; 304 when nothing has changed."""
-    seen = overview.gather(db.ledger(), db.settings())
+    seen = overview.gather(db.ledger(), db.settings(), sees())
     response = jsonify(_status_row(seen) | {"page": page_of(seen)})
     return _revalidated(response)
 
@@ -53,7 +57,9 @@ def listing() -> ResponseReturnValue:
     states, share, _before = asked_for()
     limit = min(_MOST, max(1, request.args.get("limit", 50, type=int)))
     cursor = request.args.get("cursor", type=_number)
-    found = board.page(db.ledger(), states, share=share, before=cursor, limit=limit + 1)
+    found = board.page(
+        db.ledger(), states, share=share, before=cursor, limit=limit + 1, shares=sees()
+    )
     response = jsonify(jobs=[job_row(job) for job in found[:limit]], next_cursor=None)
     if len(found) > limit:
         last = str(found[limit - 1].id)
@@ -69,7 +75,7 @@ def listing() -> ResponseReturnValue:
 def one(number: int) -> ResponseReturnValue:
     """One job, with its exports, attempts and events."""
     ledger = db.ledger()
-    job = jobs.get(ledger, number) or abort(404)
+    job = jobs.get(ledger, number, shares=sees()) or abort(404)
     row = job_row(job) | {
         "options": {"model": job.options.model, "language": job.options.language},
         "exports": [_export_row(one) for one in exports.of_job(ledger, number)],
@@ -84,7 +90,7 @@ def one(number: int) -> ResponseReturnValue:
 @bp.get("/jobs/<int:number>/partial")
 def so_far(number: int) -> ResponseReturnValue:
     """What has been heard of a running job from window ?after= on, in its order."""
-    job = jobs.get(db.ledger(), number) or abort(404)
+    job = jobs.get(db.ledger(), number, shares=sees()) or abort(404)
     heard = partial.read(db.ledger(), job, request.args.get("after", 0, type=_number))
     return _revalidated(
         jsonify(
@@ -100,8 +106,9 @@ def so_far(number: int) -> ResponseReturnValue:
 @bp.get("/jobs/<int:number>/attempts/<int:attempt>/log")
 def log(number: int, attempt: int) -> ResponseReturnValue:
     """The log of one attempt: an object a line."""
-    lines = logbook.read(db.settings().state("logs"), number, attempt)
-    if lines is None or jobs.get(db.ledger(), number) is None:
+    job = jobs.get(db.ledger(), number, shares=sees()) or abort(404)
+    lines = logbook.read(db.settings().state("logs"), job.id, attempt)
+    if lines is None:
         abort(404)
     return _revalidated(jsonify(lines=lines))
 

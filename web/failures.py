@@ -8,7 +8,9 @@ Not here: the sentences (appliance.errors).
 from __future__ import annotations
 
 import logging
+import math
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -16,7 +18,16 @@ from typing import Final
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, SecurityError
 
-from appliance.errors import ApplianceError, LedgerDamaged
+from appliance.errors import (
+    AccessError,
+    ApplianceError,
+    KeyRefused,
+    LedgerDamaged,
+    NotAllowed,
+    SignInNeeded,
+    SignInSlow,
+    SignInWrong,
+)
 from appliance.report import spelled
 from web import db
 
@@ -24,7 +35,15 @@ log = logging.getLogger(__name__)
 
 _DETAILS: Final = {
     HTTPStatus.NOT_FOUND: "There is nothing at this address.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "The pages only show things; they change nothing yet.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "Nothing of that kind can be done at this address.",
+    HTTPStatus.TOO_MANY_REQUESTS: "You ask more often than this box answers; wait a minute.",
+}
+_STATUS: Final[Mapping[type[AccessError], HTTPStatus]] = {
+    SignInNeeded: HTTPStatus.UNAUTHORIZED,
+    KeyRefused: HTTPStatus.UNAUTHORIZED,
+    SignInWrong: HTTPStatus.FORBIDDEN,
+    NotAllowed: HTTPStatus.FORBIDDEN,
+    SignInSlow: HTTPStatus.TOO_MANY_REQUESTS,
 }
 _STRANGE_NAME: Final = (
     "This box does not answer to that name. Use its own name, localhost or 127.0.0.1.\n"
@@ -71,9 +90,25 @@ def _answer(error: Exception) -> Response:
     else:
         response = make_response(render_template("failure.html", problem=problem))
     response.status_code = problem.status
+    response.headers.extend(_more_headers(error))
     if isinstance(error, HTTPException) and (allow := dict(error.get_headers()).get("Allow")):
         response.headers["Allow"] = allow
     return response
+
+
+def status_of(error: AccessError | None) -> int:
+    """The status of a page that tells this error; 200 without one."""
+    if error is None:
+        return HTTPStatus.OK
+    return _STATUS.get(type(error), HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _more_headers(error: Exception) -> dict[str, str]:
+    if isinstance(error, SignInNeeded | KeyRefused):
+        return {"WWW-Authenticate": 'Bearer realm="appliance"'}
+    if isinstance(error, SignInSlow):
+        return {"Retry-After": str(math.ceil(float(error.detail["seconds"])))}
+    return {}
 
 
 def _problem(error: Exception) -> Problem:
@@ -82,6 +117,10 @@ def _problem(error: Exception) -> Problem:
         status = HTTPStatus(error.code or 500)
         detail = _DETAILS.get(status, error.description or status.description)
         return Problem(status, status.phrase, detail, request_id)
+    if isinstance(error, AccessError):
+        status = HTTPStatus(status_of(error))
+        facts = (error.sentence, request_id, error.code, error.next_step)
+        return Problem(status, status.phrase, *facts)
     if isinstance(error, ApplianceError):
         log.warning("%s", error, extra={"code": error.code, "request_id": request_id})
         if isinstance(error, LedgerDamaged):

@@ -3,7 +3,7 @@
 Also which names this box answers to: a page of the internet that points its own name at
 this box (DNS rebinding) is refused, and so is what a page of another site asks for.
 
-Not here: who may see what (accounts, still to come).
+Not here: who may see what (access), forms that other sites send (access.origin).
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _ALWAYS: Final = {
     "Permissions-Policy": ", ".join(f"{device}=()" for device in _DEVICES),
 }
 
+_SECRET: Final = frozenset({"entry", "mine", "people", "programs"})  # keys are shown there, once
+
 
 def guard(app: Flask, settings: Settings) -> None:
     """Put the headers on every answer and refuse strange names."""
@@ -54,7 +56,11 @@ def guard(app: Flask, settings: Settings) -> None:
 
 def _is_followed_link() -> bool:
     to_a_page = request.headers.get("Sec-Fetch-Dest") == "document"
-    return to_a_page and request.method == "GET" and request.blueprint == "pages"
+    return (
+        to_a_page
+        and request.method == "GET"
+        and request.blueprint in ("pages", "mine", "people", "programs", "deeds")
+    )
 
 
 def names_of_this_box(settings: Settings) -> frozenset[str]:
@@ -76,5 +82,6 @@ def _seal(response: Response) -> Response:
     for name, value in _ALWAYS.items():
         response.headers[name] = value
     if request.endpoint != "static":
-        response.headers.setdefault("Cache-Control", "private, no-cache")
+        keep = "no-store" if request.blueprint in _SECRET else "no-cache"
+        response.headers.setdefault("Cache-Control", f"private, {keep}")
     return response

@@ -1,6 +1,7 @@
 """For machines that watch the box: is it alive, can it take work.
 
-Answers say pass or fail and the names of what failed, never a path, a share or a file.
+Answers say pass or fail; who is signed in, or comes with a key, is told the names of what
+failed as well, never a path, a share or a file.
 
 Not here: the questions themselves (appliance.health.ready).
 """
@@ -10,11 +11,14 @@ from __future__ import annotations
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
+from appliance.rights import Right
 from web import asked
+from web.access.asker import asker
 
 bp = Blueprint("health", __name__)
 
 
+@bp.get("/livez", endpoint="livez")
 @bp.get("/healthz")
 def healthz() -> ResponseReturnValue:
     """Alive: this process answers."""
@@ -30,4 +34,5 @@ def readyz() -> ResponseReturnValue:
         for name, trouble in found.items()
     }
     well = not any(found.values())
-    return {"status": "pass" if well else "fail", "checks": checks}, 200 if well else 503
+    told = {"checks": checks} if asker().rights.may(Right.READ) else {}
+    return {"status": "pass" if well else "fail", **told}, 200 if well else 503

@@ -1,7 +1,8 @@
 """Everything the status page and its JSON tell, gathered once: the box at one moment.
 
-In: ledger, settings, what running jobs say of themselves. Out: an Overview of plain
-values, the sentence that stands above everything included.
+In: ledger, settings, what running jobs say of themselves, the shares that the reader may
+see. Out: an Overview of plain values, the sentence that stands above everything included.
+What lies in other shares is not counted; only the hour when all is ready is the box's own.
 
 Not here: asking the ledger in SQL (appliance.store), how it looks (templates).
 """
@@ -14,6 +15,7 @@ from typing import Final
 
 from appliance import daemon, weights
 from appliance.health import checks, isolation
+from appliance.rights import Shares
 from appliance.roster import LEAST_LONG
 from appliance.settings import GB, Settings
 from appliance.states import State
@@ -97,23 +99,28 @@ class Overview:
         return sum(self.counts.get(state, 0) for state in WAITING)
 
 
-def gather(ledger: Ledger, settings: Settings) -> Overview:
-    """Look at the whole box."""
+def in_sight(share: str, seen: Shares) -> bool:
+    """Tell whether a share is one of those that are seen; None: every one is."""
+    return seen is None or share in seen
+
+
+def gather(ledger: Ledger, settings: Settings, seen: Shares = None) -> Overview:
+    """Look at the whole box, as far as it is seen."""
     now = ledger.clock()
-    counts = dict(jobs.counts(ledger))
+    counts = dict(jobs.counts(ledger, shares=seen))
     progress = daemon.progress_board(settings.run_dir)
     running = board.page(ledger, [State.RUNNING])
     at_work = tuple(working(job, progress.get(job.id, {}), now.wall_ms / 1000) for job in running)
-    queue = tuple(board.next_up(ledger, limit=_SHOWN))
-    arriving = _arriving(ledger)
-    rows = tuple(shares.get(ledger, one.name) for one in settings.share)
-    day = board.tally(ledger, since_ms=now.wall_ms - _DAY_MS)
+    queue = tuple(board.next_up(ledger, limit=_SHOWN, shares=seen))
+    arriving = _arriving(ledger, seen)
+    rows = tuple(shares.get(ledger, one.name) for one in settings.share if in_sight(one.name, seen))
+    day = board.tally(ledger, since_ms=now.wall_ms - _DAY_MS, shares=seen)
     stuck = not running and queue and now.wall_ms - queue[0].updated_ms > _IDLE_MS
     room = _disk(settings)
     looked_at = Seen(
         settings,
         asked.answers(),
-        tuple(gates.closed(ledger)),
+        tuple(gate for gate in gates.closed(ledger) if _concerns(gate, seen)),
         rows,
         day,
         idle_queue=counts[State.QUEUED] if stuck else 0,
@@ -127,12 +134,12 @@ def gather(ledger: Ledger, settings: Settings) -> Overview:
         verdict=_verdict(found, counts, arriving.count, _ready_ms(ledger, settings, at_work)),
         needs=found,
         gates=looked_at.gates,
-        working=at_work,
+        working=tuple(one for one in at_work if in_sight(one.job.source.share, seen)),
         queue=queue,
-        waiting=tuple(board.page(ledger, WAITING, limit=_SHOWN)),
+        waiting=tuple(board.page(ledger, WAITING, limit=_SHOWN, shares=seen)),
         counts=counts,
         arriving=arriving,
-        recent=tuple(board.lately_ended(ledger, limit=_SHOWN)),
+        recent=tuple(board.lately_ended(ledger, limit=_SHOWN, shares=seen)),
         shares=rows,
         disk=room,
         day=day,
@@ -140,8 +147,15 @@ def gather(ledger: Ledger, settings: Settings) -> Overview:
     )
 
 
-def _arriving(ledger: Ledger) -> Arriving:
-    files = sightings.in_state(ledger, sightings.RECEIVING, sightings.SETTLING, limit=500)
+def _concerns(gate: Gate, seen: Shares) -> bool:
+    """Tell whether a closed gate is the reader's concern: a share's only where it is seen."""
+    kind, _, share = gate.name.partition(":")
+    return kind != "share" or in_sight(share, seen)
+
+
+def _arriving(ledger: Ledger, seen: Shares) -> Arriving:
+    states = (sightings.RECEIVING, sightings.SETTLING)
+    files = sightings.in_state(ledger, *states, limit=500, shares=seen)
     return Arriving(tuple(files[:_SHOWN]), len(files))
 
 

@@ -17,6 +17,7 @@ from appliance.states import State
 from appliance.store import attempts, board, events, exports, gates, jobs, transcripts
 from appliance.store.jobs import Job
 from web import api, db, overview, partial, told
+from web.access import sees
 
 bp = Blueprint("pages", __name__)
 
@@ -52,7 +53,7 @@ def _banner() -> dict[str, object]:
 @bp.get("/")
 def status() -> ResponseReturnValue:
     """What the box is doing, and who is needed."""
-    seen = overview.gather(db.ledger(), db.settings())
+    seen = overview.gather(db.ledger(), db.settings(), sees())
     return render_template("status.html", now=seen, page=api.page_of(seen))
 
 
@@ -60,7 +61,9 @@ def status() -> ResponseReturnValue:
 def listing() -> ResponseReturnValue:
     """Every job, newest first; which ones is in the address."""
     states, share, before = api.asked_for()
-    found = board.page(db.ledger(), states, share=share, before=before, limit=_PAGE + 1)
+    found = board.page(
+        db.ledger(), states, share=share, before=before, limit=_PAGE + 1, shares=sees()
+    )
     older = None
     if len(found) > _PAGE:
         chosen = [str(state) for state in states]
@@ -72,7 +75,7 @@ def listing() -> ResponseReturnValue:
         states=states,
         share=share,
         before=before,
-        shares=[one.name for one in db.settings().share],
+        shares=[one.name for one in db.settings().share if overview.in_sight(one.name, sees())],
         views=_VIEWS,
     )
 
@@ -80,8 +83,8 @@ def listing() -> ResponseReturnValue:
 @bp.get("/jobs/<int:number>")
 def job(number: int) -> ResponseReturnValue:
     """One job: what happened, what came out of it."""
-    one = jobs.get(db.ledger(), number) or abort(404)
     ledger = db.ledger()
+    one = jobs.get(ledger, number, shares=sees()) or abort(404)
     found = [transcripts.get(ledger, one, task) for task in one.options.tasks]
     return render_template(
         "job.html",
@@ -110,7 +113,7 @@ def _logs(one: Job) -> dict[int, logbook.Summary]:
 @bp.get("/jobs/<int:number>/log/<int:attempt>")
 def log(number: int, attempt: int) -> ResponseReturnValue:
     """The log of one attempt, line by line."""
-    one = jobs.get(db.ledger(), number) or abort(404)
+    one = jobs.get(db.ledger(), number, shares=sees()) or abort(404)
     lines = logbook.read(db.settings().state("logs"), number, attempt)
     if lines is None:
         abort(404)

@@ -1,7 +1,8 @@
 """The process that serves the pages: gunicorn with one worker and threads. `appliance web`.
 
 One process, because everything the pages share lives in it; threads, because a page
-mostly waits for SQLite. Until there are accounts it answers this machine alone.
+mostly waits for SQLite. Without TLS it answers this machine alone: passwords and sessions
+would cross the network for everybody to read. A socket is for a web server with TLS before it.
 
 Not here: what is served (create_app).
 """
@@ -93,7 +94,10 @@ def refuse_strangers(settings: Settings) -> None:
     if host == "localhost" or _is_loopback(host):
         return
     mistake = f"  web.listen: {listen} can be reached from other machines"
-    reason = "; until the pages have accounts they answer 127.0.0.1, [::1] or a socket only"
+    reason = (
+        ", and passwords would cross the network in the clear: listen on 127.0.0.1, [::1]"
+        " or on a socket, with a web server that speaks TLS before it"
+    )
     raise SettingsInvalid(file="The settings", count=1, mistakes=mistake + reason)
 
 

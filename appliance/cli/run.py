@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 import click
 
 from appliance import daemon, errors, journal, supervise
+from appliance.cli.access import way_in
 from appliance.cli.models import SAMPLES, samples
 from appliance.cli.shares import adopt_own
 from appliance.cli.site import Site, plain, say, site
@@ -72,6 +73,9 @@ def up(of: Site) -> None:
             raise SystemExit(75)
         click.echo(f"the appliance runs on {settings.state_dir}; Ctrl-C stops it")
         click.echo(f"page: {_address(settings.web.listen)}")
+        with Ledger(settings.state_dir) as ledger:
+            for line in way_in(ledger, settings, _address(settings.web.listen)):
+                click.echo(line)
         raise SystemExit(_run(supervise.appliance(of.file, {})))
 
 
@@ -114,6 +118,8 @@ def _demo(ledger: Ledger, settings: Settings, file: str, *, once: bool) -> int:
     listen = free_address(settings.web.listen)
     if not once:
         click.echo(f"page:  {_address(listen)}")
+        for line in way_in(ledger, settings, _address(listen)):
+            click.echo(line)
     click.echo(f"ask it anything: .venv/bin/appliance --settings {file} jobs list")
     log = open(settings.state("demo.log"), "a", encoding="utf-8")  # noqa: SIM115 - for all lines
 

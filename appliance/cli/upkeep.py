@@ -12,6 +12,7 @@ import click
 from appliance import journal
 from appliance.cli.site import Site, say, site
 from appliance.retention import Swept, sweep
+from appliance.store import audit
 
 
 @click.command()
@@ -23,6 +24,7 @@ def retention(of: Site, *, preview: bool) -> None:
     journal.to_stderr("retention", level=told)
     with of.ledger() as ledger:
         gone = sweep(ledger, of.settings(), preview=preview)
+        audit.tell(ledger)  # of all that is daily, this one is sure to run
     if of.as_json:
         rows = [
             {

@@ -1,5 +1,7 @@
 """What a page asks about jobs: who is next, what ended lately, how many, one page after another.
 
+`shares` is what the asker may see (None: everything); what lies elsewhere is not there.
+
 Not here: one job by its number or its file, moving it (jobs), who needs a hand (overdue).
 """
 
@@ -9,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.nouns import Source
+from appliance.rights import Shares
 from appliance.states import State
 from appliance.store.jobs import SELECT, Job, from_row
 from appliance.store.ledger import Ledger
 from appliance.store.schema import HAS_ENDED
+from appliance.store.sight import within
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +35,28 @@ def page(
     share: str | None = None,
     before: int | None = None,
     limit: int = 50,
+    shares: Shares = None,
 ) -> list[Job]:
     """Jobs by number, newest first: those below `before`, in these states and that share."""
-    asked: list[tuple[str, Sequence[object]]] = []
+    asked: list[tuple[str, Sequence[object]]] = [within(shares)]
     if states:
         asked.append((f"state IN ({', '.join('?' * len(states))})", states))
     if share is not None:
         asked.append(("share = ?", [share]))
     if before is not None:
         asked.append(("job.id < ?", [before]))
-    where = " AND ".join(condition for condition, _ in asked) or "TRUE"
+    where = " AND ".join(condition for condition, _ in asked)
     values = [value for _, values in asked for value in values]
     rows = ledger.rows(f"{SELECT} WHERE {where} ORDER BY job.id DESC LIMIT ?", [*values, limit])
     return [from_row(row) for row in rows]
 
 
-def next_up(ledger: Ledger, *, limit: int = 20) -> list[Job]:
+def next_up(ledger: Ledger, *, limit: int = 20, shares: Shares = None) -> list[Job]:
     """Queued jobs in the order in which they are taken."""
+    seen, values = within(shares)
     rows = ledger.rows(
-        f"{SELECT} WHERE state = ? ORDER BY priority DESC, job.id LIMIT ?", [State.QUEUED, limit]
+        f"{SELECT} WHERE state = ? AND {seen} ORDER BY priority DESC, job.id LIMIT ?",
+        [State.QUEUED, *values, limit],
     )
     return [from_row(row) for row in rows]
 
@@ -62,20 +69,24 @@ def in_line(ledger: Ledger, *, limit: int) -> list[Source]:
     return [Source(**row) for row in rows]
 
 
-def lately_ended(ledger: Ledger, *, limit: int = 10) -> list[Job]:
+def lately_ended(ledger: Ledger, *, limit: int = 10, shares: Shares = None) -> list[Job]:
     """What ended last, the newest end first."""
+    seen, values = within(shares)
     rows = ledger.rows(
-        f"{SELECT} WHERE {HAS_ENDED} ORDER BY updated_ms DESC, job.id DESC LIMIT ?", [limit]
+        f"{SELECT} WHERE {HAS_ENDED} AND {seen} ORDER BY updated_ms DESC, job.id DESC LIMIT ?",
+        [*values, limit],
     )
     return [from_row(row) for row in rows]
 
 
-def tally(ledger: Ledger, *, since_ms: int) -> Tally:
+def tally(ledger: Ledger, *, since_ms: int, shares: Shares = None) -> Tally:
     """How many jobs have ended since then."""
+    seen, values = within(shares)
     row = ledger.row(
         "SELECT total(state = ?) AS done,"
         " total(state = ? AND coalesce(warnings, '[]') <> '[]') AS warned,"
-        f" total(state IN (?, ?)) AS failed FROM job WHERE {HAS_ENDED} AND updated_ms >= ?",
-        [State.DONE, State.DONE, State.FAILED, State.DEAD, since_ms],
+        " total(state IN (?, ?)) AS failed"
+        f" FROM job WHERE {HAS_ENDED} AND updated_ms >= ? AND {seen}",
+        [State.DONE, State.DONE, State.FAILED, State.DEAD, since_ms, *values],
     )
     return Tally(**{name: int(count) for name, count in (row or {}).items()})

@@ -16,9 +16,11 @@ from typing import Final
 
 from appliance.errors import ApplianceError, Budget, Fenced
 from appliance.nouns import Detail, Notice, Options, Source
+from appliance.rights import Shares
 from appliance.states import ENDED, NEXT, Stage, State, Verdict
 from appliance.store import events, gates
 from appliance.store.ledger import Ledger, Row
+from appliance.store.sight import within
 from appliance.values import from_json, to_json
 
 _COUNTER: Final[Mapping[Budget, str]] = {
@@ -106,11 +108,12 @@ _PLAIN: Final = (
 # --- reading ------------------------------------------------------------------------------------
 
 
-def get(ledger: Ledger, job_id: int) -> Job | None:
-    """The job of that number."""
+def get(ledger: Ledger, job_id: int, *, shares: Shares = None) -> Job | None:
+    """The job of that number, if it lies in one of `shares` (None: wherever it lies)."""
     if not 0 < job_id < 1 << 63:
         return None
-    row = ledger.row(f"{SELECT} WHERE job.id = ?", [job_id])
+    seen, values = within(shares)
+    row = ledger.row(f"{SELECT} WHERE job.id = ? AND {seen}", [job_id, *values])
     return None if row is None else from_row(row)
 
 
@@ -152,9 +155,10 @@ def listing(
     return [from_row(row) for row in rows]
 
 
-def counts(ledger: Ledger) -> Mapping[State, int]:
+def counts(ledger: Ledger, *, shares: Shares = None) -> Mapping[State, int]:
     """How many jobs are in each state."""
-    rows = ledger.rows("SELECT state, count(*) AS n FROM job GROUP BY state")
+    seen, values = within(shares)
+    rows = ledger.rows(f"SELECT state, count(*) AS n FROM job WHERE {seen} GROUP BY state", values)
     return {State(row["state"]): row["n"] for row in rows}
 
 

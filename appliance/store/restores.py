@@ -26,7 +26,8 @@ def note(ledger: Ledger, *, backup: str | None, why: str, quarantine: str | None
     """Write down, in the ledger that takes the lost one's place, that it did.
 
     Bells rung before are not heard any more. A share whose old files were to be left alone,
-    but were not all noted yet, is asked about again: new ones could pass for old.
+    but were not all noted yet, is asked about again: new ones could pass for old. Everybody
+    signs in again: a session that was ended since the backup was made would be open once more.
     """
     with ledger.writing() as db:
         db.execute(
@@ -34,6 +35,7 @@ def note(ledger: Ledger, *, backup: str | None, why: str, quarantine: str | None
             [ledger.clock().wall_ms, backup, why, quarantine],
         )
         db.execute("UPDATE job SET hint_bt = NULL")
+        db.execute("DELETE FROM session")
         db.execute(
             "UPDATE share SET adopted_ms = NULL"
             " WHERE existing = 'ignore' AND adopted_ms IS NOT NULL AND scanned_ms IS NULL"

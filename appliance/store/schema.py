@@ -86,6 +86,84 @@ def partials(db: Database) -> None:
     )
 
 
+@migrations()
+def access(db: Database) -> None:
+    """People, programs, what they may do, and what they did."""
+    for statement in _ACCESS.split(";\n\n"):
+        db.conn.execute(statement)
+
+
+_ACCESS = """
+CREATE TABLE account (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    password TEXT NOT NULL,      -- argon2id, with salt and parameters
+    role TEXT NOT NULL CHECK (role IN ('viewer', 'operator', 'admin')),
+    handed INTEGER NOT NULL,     -- 1: somebody else knows the password; it must be changed first
+    created_ms INTEGER NOT NULL,
+    password_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE allowed (
+    account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    share TEXT NOT NULL,         -- or '*': each there is and each to come
+    role TEXT NOT NULL CHECK (role IN ('viewer', 'operator')),
+    PRIMARY KEY (account, share)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE session (
+    id INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE, -- SHA-256 of the cookie
+    account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    began_ms INTEGER NOT NULL,
+    seen_ms INTEGER NOT NULL,
+    proven_ms INTEGER NOT NULL,  -- when its person last gave the password
+    address TEXT NOT NULL,
+    browser TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX session_by_account ON session (account);
+
+CREATE TABLE key (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,   -- the part of the key that may be shown
+    digest TEXT NOT NULL,        -- SHA-256 of the part that may not
+    purpose TEXT NOT NULL,
+    scopes TEXT NOT NULL,        -- JSON
+    shares TEXT NOT NULL,        -- JSON
+    who TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    expires_ms INTEGER,
+    used_ms INTEGER,
+    revoked_ms INTEGER,
+    successor TEXT               -- the key that took its place
+) STRICT;
+
+CREATE TABLE setup_code (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    digest TEXT NOT NULL,
+    expires_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE audit (
+    n INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    address TEXT NOT NULL,
+    did TEXT NOT NULL,
+    about TEXT NOT NULL,
+    detail TEXT NOT NULL,        -- JSON
+    before TEXT NOT NULL,        -- hash of the entry before
+    hash TEXT NOT NULL
+) STRICT;
+
+CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit
+BEGIN SELECT raise(ABORT, 'what was done was done'); END;
+
+CREATE TRIGGER audit_stays BEFORE DELETE ON audit
+BEGIN SELECT raise(ABORT, 'what was done was done'); END
+"""
+
 _FIRST = """
 CREATE TABLE share (
     name TEXT PRIMARY KEY,

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.nouns import Source
+from appliance.rights import Shares
 from appliance.store.ledger import Ledger, Row
+from appliance.store.sight import within
 
 RECEIVING: Final = "receiving"  # it still grows, or somebody has it open
 SETTLING: Final = "settling"  # it has stopped; we look again
@@ -83,12 +85,15 @@ def below(ledger: Ledger, share: str, folder: bytes) -> int:
     return int(row["files"]) if row else 0
 
 
-def in_state(ledger: Ledger, *states: str, limit: int = 100) -> list[Sighting]:
-    """Files in one of these states, newest first."""
+def in_state(
+    ledger: Ledger, *states: str, limit: int = 100, shares: Shares = None
+) -> list[Sighting]:
+    """Files in one of these states, newest first; `shares` (None: all) bounds what is seen."""
+    seen, values = within(shares)
     marks = ", ".join("?" * len(states))
     rows = ledger.rows(
-        f"SELECT * FROM sighting WHERE state IN ({marks}) ORDER BY last_ms DESC LIMIT ?",
-        [*states, limit],
+        f"SELECT * FROM sighting WHERE state IN ({marks}) AND {seen} ORDER BY last_ms DESC LIMIT ?",
+        [*states, *values, limit],
     )
     return [_sighting(row) for row in rows]
 

@@ -31,6 +31,7 @@ from appliance.settings import load
 from appliance.states import State, Verdict
 from appliance.store import jobs, schema
 from appliance.store.ledger import Ledger
+from tests import signed_in
 from tests.bench import Amount, Figure
 from tests.watched import Watched, settings_for
 
@@ -151,7 +152,7 @@ def _claims(folder: Path, count: int) -> tuple[float, float, float]:
         ledger.checkpoint()
         with _web(str(file), page) as web:
             before = _used(web)
-            with _viewers(page) as looked:
+            with _viewers(page, signed_in.cookie(ledger)["Cookie"]) as looked:
                 took = [_claim(ledger) for _ in range(_CLAIMS)]
             used = (_used(web) - before) / len(looked) * 1000
     return _p99(took), _p99(looked), used
@@ -210,7 +211,7 @@ def _web(file: str, page: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _viewers(page: str) -> Iterator[list[float]]:
+def _viewers(page: str, cookie: str) -> Iterator[list[float]]:
     """People who look at the pages; milliseconds of each look."""
     looked: list[float] = []
     stop = threading.Event()
@@ -219,7 +220,7 @@ def _viewers(page: str) -> Iterator[list[float]]:
         number = 0
         while not stop.wait(_LOOKS_EVERY / len(_PAGES)):
             begun = time.perf_counter()
-            _get(page, _PAGES[number % len(_PAGES)])
+            _get(page, _PAGES[number % len(_PAGES)], cookie)
             looked.append((time.perf_counter() - begun) * 1000)
             number += 1
 
@@ -234,11 +235,12 @@ def _viewers(page: str) -> Iterator[list[float]]:
             thread.join()
 
 
-def _get(page: str, path: str) -> None:
+def _get(page: str, path: str, cookie: str) -> None:
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(page)
         client.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n"
+            "Connection: close\r\n\r\n".encode()
         )
         head = client.recv(65536)
         if b" 200 " not in head.split(b"\r\n", 1)[0]:

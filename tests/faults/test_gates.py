@@ -19,6 +19,7 @@ from appliance.states import Stage, State
 from appliance.store import gates
 from appliance.store.jobs import Job
 from appliance.watch import adopt
+from tests import signed_in
 from tests.faults.mounted import disk, full, may_mount, run, unmount
 from tests.line import sounds
 from tests.line.running import FORMATS, SAMPLES, Running
@@ -61,11 +62,11 @@ class Disks(Running):
         adopt(self.ledger, self.settings.share[1], existing="process")
         self._app = create_app(self.settings)
         stack.callback(db.close, self._app)
+        self._asking = signed_in.client(self._app, self.ledger)
 
     def front_page(self) -> str:
         """What a person sees who opens the page."""
-        with self._app.test_client() as asking:
-            return html.unescape(asking.get("/").text)
+        return html.unescape(self._asking.get("/").text)
 
     def recording(self, name: str, seconds: float) -> bytes:
         """Put a recording into the share: one of its own length, or its text is known by now."""

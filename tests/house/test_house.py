@@ -25,7 +25,9 @@ DOORS = {
     "faster_whisper": {"appliance.engine", "appliance.windows"},
     "onnxruntime": {"appliance.windows"},
     "docx": {"appliance.export.docx"},
+    "argon2": {"appliance.credentials"},
     "flask": {"web"},
+    "flask_limiter": {"web.access"},
     "gunicorn": {"web"},
     "huey": {"appliance.bell"},
     "psutil": {"appliance.limits", "appliance.health"},
@@ -129,7 +131,7 @@ def test_no_room_has_a_name_that_says_nothing() -> None:
 @pytest.mark.parametrize("code", CATALOGUE)
 def test_every_failure_has_a_code_a_sentence_and_a_next_step(code: str) -> None:
     error = CATALOGUE[code]
-    assert re.fullmatch(r"(source|share|node|settings|policy)\.[a-z-]+|bug", code)
+    assert re.fullmatch(r"(source|share|node|settings|policy|access)\.[a-z-]+|bug", code)
     assert error.message.rstrip().endswith((".", "}")), code
     assert error.hint.endswith("."), code
     assert error.__name__ in errors.__all__

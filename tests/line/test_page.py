@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from appliance.states import State
+from tests import signed_in
 from tests.line.running import SAMPLES, Running
 
 pytestmark = pytest.mark.line
@@ -17,7 +18,8 @@ def test_a_dropped_recording_is_on_the_page_when_it_is_done(box: Running) -> Non
     path = box.drop(os.path.join(SAMPLES, "welcome-english.wav"), "page", "shown.wav")
     assert box.ended(path).state is State.DONE
     box.until(lambda: os.path.exists(box.page), "the page listens")
-    with httpx.Client(transport=httpx.HTTPTransport(uds=box.page)) as client:
+    signs_in = signed_in.cookie(box.ledger)
+    with httpx.Client(transport=httpx.HTTPTransport(uds=box.page), headers=signs_in) as client:
         page = client.get("http://localhost/").text
         assert "page/shown.wav" in page
         assert "Self-test model." in page

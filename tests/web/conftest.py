@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from tests import signed_in
 from tests.web.box import Box, Door, settings_of
 from web import create_app, db
 
@@ -25,8 +26,8 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 @pytest.fixture
 def client(box: Box) -> Iterator[FlaskClient]:
-    """Asks the pages of the box."""
+    """Asks the pages of the box, signed in as somebody who may see everything."""
     app = create_app(box.settings, clock=itertools.count().__next__)  # each look: a second later
-    with app.test_client() as asking:
+    with signed_in.client(app, box.ledger) as asking:
         yield asking
     db.close(app)

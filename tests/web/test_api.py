@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from appliance.errors import DiskFull, ModelMissing, ShareOffline
 from appliance.states import State
+from tests import signed_in
 from tests.web.box import HOSTILE, Box, close_gate, named_codes
 from web import create_app, db
 
@@ -123,7 +124,7 @@ def test_our_own_mistake_is_told_in_plain_words_and_logged(
 
     monkeypatch.setattr("web.overview.gather", broken)
     app = create_app(box.settings)
-    with app.test_client() as client:
+    with signed_in.client(app, box.ledger) as client:
         page = client.get("/")
         problem = client.get("/api/v1/status")
     db.close(app)
@@ -140,7 +141,7 @@ def test_a_busy_ledger_is_told_by_its_name(box: Box, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("web.overview.gather", busy)
     app = create_app(box.settings)
-    with app.test_client() as client:
+    with signed_in.client(app, box.ledger) as client:
         problem = told(client, "/api/v1/status", 503)
     db.close(app)
     assert (problem["type"], problem["code"]) == ("/help/node.disk-full", "node.disk-full")
@@ -181,6 +182,15 @@ def test_a_missing_model_blocks_every_share_that_needs_it(box: Box, client: Flas
     assert told(client, "/readyz", 503)["checks"]["gates"]["code"] == "node.model-missing"
 
 
+def test_a_stranger_is_told_whether_it_is_ready_and_nothing_else(box: Box) -> None:
+    close_gate(box, ModelMissing(model="selftest", where="/models"))
+    app = create_app(box.settings)
+    with app.test_client() as stranger:
+        assert told(stranger, "/readyz", 503) == {"status": "fail"}
+        assert told(stranger, "/healthz") == told(stranger, "/livez") == {"status": "pass"}
+    db.close(app)
+
+
 def test_readiness_names_no_file_and_no_share(box: Box, client: FlaskClient) -> None:
     box.every_state()
     close_gate(box, ShareOffline(share="archive"))
@@ -195,7 +205,7 @@ def test_a_full_disk_is_not_ready(box: Box) -> None:
         update={"disk": box.settings.disk.model_copy(update={"stop_below_gb": 1e9})}
     )
     app = create_app(full)
-    with app.test_client() as client:
+    with signed_in.client(app, box.ledger) as client:
         assert told(client, "/readyz", 503)["checks"]["disk"]["code"] == "node.disk-full"
     db.close(app)
 

@@ -71,7 +71,7 @@ def test_a_strange_name_gets_nothing(client: FlaskClient, host: str, address: st
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8080", "192.168.1.5:80", "[::]:8080", "box.local:80"])
-def test_other_machines_are_kept_out_until_there_are_accounts(listen: str) -> None:
+def test_no_password_crosses_the_network_in_the_clear(listen: str) -> None:
     with pytest.raises(SettingsInvalid, match="other machines"):
         refuse_strangers(Settings.model_validate({"web": {"listen": listen}}))
 

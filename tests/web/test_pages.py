@@ -14,6 +14,7 @@ from appliance.errors import CATALOGUE, WARNINGS, DiskFull, NoAudioTrack, ShareO
 from appliance.health import checks
 from appliance.states import State
 from appliance.store import shares
+from tests import signed_in
 from tests.web.box import HOSTILE, Box, close_gate
 from web import create_app, db
 from web.words import name
@@ -79,7 +80,7 @@ def test_what_needs_a_person_comes_first_with_its_next_step(box: Box, client: Fl
 def test_a_disk_that_gets_full_is_told_before_it_stops_the_box(box: Box) -> None:
     disk = box.settings.disk.model_copy(update={"warn_below_gb": 1e9, "stop_below_gb": 0.0})
     app = create_app(box.settings.model_copy(update={"disk": disk}))
-    with app.test_client() as client:
+    with signed_in.client(app, box.ledger) as client:
         page = text(client, "/")
     db.close(app)
     assert "The disk of the box is getting full" in page

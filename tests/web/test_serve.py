@@ -13,16 +13,22 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from appliance.accounts import setup
 from appliance.cli.run import free_address
+from appliance.rights import Right
 from appliance.settings import Settings
+from appliance.store import audit
+from tests import signed_in
 from tests.web.box import Box, Door, settings_of
 
 CHROMIUM = shutil.which("chromium")
+GOOD = "drei Birnen im Schnee"
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
@@ -96,12 +102,37 @@ def test_it_serves_a_socket_and_ends_in_good_order(tmp_path: Path) -> None:
     until_open(socket.AF_UNIX, path)
     with httpx.Client(transport=httpx.HTTPTransport(uds=path)) as client:
         assert client.get("http://localhost/healthz").json() == {"status": "pass"}
-        assert "All good" not in client.get("http://localhost/").text  # there is no engine
+        assert client.get("http://localhost/").headers["location"] == "/setup"
+        signs_in = signed_in.cookie(box.ledger)
+        page = client.get("http://localhost/", headers=signs_in).text
+        assert "1 thing needs you" in page or "things need you" in page  # there is no engine
         assert client.get("http://evil.example/").status_code == 400
     printed = ended(process)
     assert process.returncode == 0, printed
     assert "Traceback" not in printed
     assert not os.path.exists(os.path.expanduser("~/.gunicorn/gunicorn.ctl"))
+    box.ledger.close()
+
+
+def test_behind_a_proxy_the_cookie_follows_the_scheme_and_the_log_knows_who_came(
+    tmp_path: Path,
+) -> None:
+    box = Box.made(settings_of(str(tmp_path)))
+    code = setup.new_code(box.ledger, signed_in.TEST)
+    path = str(tmp_path / "web.sock")
+    process = start(toml_of(box.settings, tmp_path, path))
+    until_open(socket.AF_UNIX, path)
+    nginx = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "8.8.8.8, 10.0.0.7"}
+    with httpx.Client(transport=httpx.HTTPTransport(uds=path), headers=nginx) as client:
+        first = {"code": code, "name": "anna", "password": GOOD}
+        answer = client.post("http://localhost/setup", data=first)
+    assert answer.status_code == 303, answer.text
+    assert answer.headers["set-cookie"].startswith("__Host-appliance=")
+    assert "Secure" in answer.headers["set-cookie"]
+    printed = ended(process)
+    assert {one.address for one in audit.page(box.ledger, limit=3)} == {"10.0.0.7"}
+    assert GOOD not in printed
+    assert code not in printed
     box.ledger.close()
 
 
@@ -125,7 +156,7 @@ def test_the_demo_moves_aside_when_its_port_is_taken() -> None:
 
 def test_many_readers_at_once_are_served(served: Served) -> None:
     served.box.every_state()
-    with httpx.Client() as client:
+    with httpx.Client(headers=signed_in.cookie(served.box.ledger)) as client:
         for _ in range(40):
             assert client.get(f"{served.address}/").status_code == 200
     held = os.listdir(f"/proc/{served.process.pid}/fd")
@@ -164,11 +195,19 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
+def opened(served: Served, browser: Browser, **how: Any) -> Page:
+    """A page of a browser in which somebody is signed in."""
+    page = browser.new_page(**how)
+    held = signed_in.cookie(served.box.ledger)["Cookie"].partition("=")[2]
+    page.context.add_cookies([{"name": "appliance", "value": held, "url": served.address}])
+    return page
+
+
 def test_progress_moves_by_itself_and_nothing_comes_from_elsewhere(
     served: Served, browser: Browser
 ) -> None:
     watched = Watched()
-    page = browser.new_page()
+    page = opened(served, browser)
     watched.over(page, served.address)
     job = served.box.run(b"<img src=x onerror=alert(1)>.wav")
     facts = {"stage": "transcribe", "began": time.time() - 100, "done": 360.0, "total": 3600.0}
@@ -188,6 +227,35 @@ def test_progress_moves_by_itself_and_nothing_comes_from_elsewhere(
     assert page.locator("bdi", has_text="next.wav").count() == 1
     assert page.locator("img").count() == 1, "a name became an element"
     assert (watched.complaints, watched.strangers) == ([], [])
+
+    with served.box.ledger.writing() as ledger:
+        ledger.execute("DELETE FROM session")
+    page.wait_for_url(f"{served.address}/login", timeout=8000)
+    page.close()
+
+
+def test_the_link_on_the_console_leads_to_the_first_admin(served: Served, browser: Browser) -> None:
+    watched = Watched()
+    page = browser.new_page()
+    watched.over(page, served.address)
+    code = setup.new_code(served.box.ledger, signed_in.TEST)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{served.address}/setup#code={code}")
+    page.wait_for_function("document.querySelector('input[name=code]').value !== ''")
+    assert page.evaluate("location.hash") == ""
+    assert page.evaluate(_PALE) == []
+    page.locator("input[name=password]").fill(GOOD)
+    page.get_by_role("button", name="Begin").click()
+    page.locator("#sentence").wait_for()
+    assert not [url for url in asked if code in url]
+    assert (watched.complaints, watched.strangers) == ([], [])
+    page.get_by_role("link", name="My account").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.locator("input[name=name]").fill("admin")
+    page.locator("input[name=password]").fill(GOOD)
+    page.get_by_role("button", name="Sign in").click()
+    page.locator("#sentence").wait_for()
     page.close()
 
 
@@ -198,12 +266,17 @@ def test_every_page_fits_and_can_be_read(
 ) -> None:
     every = served.box.every_state()
     watched = Watched()
-    page = browser.new_page(
+    page = opened(
+        served,
+        browser,
         viewport={"width": width, "height": 700},
         color_scheme="dark" if scheme == "dark" else "light",
     )
     watched.over(page, served.address)
-    for address in ("/", "/jobs", "/help", *(f"/jobs/{job.id}" for job in every.values())):
+    signed_in.key(served.box.ledger, Right.READ)
+    every_page = ["/", "/jobs", "/help", *(f"/jobs/{job.id}" for job in every.values())]
+    every_page += ["/account", "/confirm", "/admin/users", "/admin/users/1", "/admin/sessions"]
+    for address in (*every_page, "/admin/keys", "/admin/audit"):
         page.goto(served.address + address)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, address
         assert page.evaluate(_PALE) == [], f"{address} in {scheme}"
@@ -212,7 +285,7 @@ def test_every_page_fits_and_can_be_read(
 
 
 def test_the_keyboard_reaches_the_content_first(served: Served, browser: Browser) -> None:
-    page = browser.new_page()
+    page = opened(served, browser)
     page.goto(served.address)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
@@ -223,7 +296,7 @@ def test_the_keyboard_reaches_the_content_first(served: Served, browser: Browser
 
 def test_without_javascript_the_page_is_whole(served: Served, browser: Browser) -> None:
     served.box.every_state()
-    page = browser.new_page(java_script_enabled=False)
+    page = opened(served, browser, java_script_enabled=False)
     page.goto(served.address)
     assert page.locator(".work .percent").inner_text() == "24 %"
     assert "UTC" in page.locator("#recent ~ ul time").first.inner_text()

@@ -28,6 +28,10 @@ async function fresh(address) {
   if (answer.status === 304) {
     return null;
   }
+  if (answer.status === 401) {
+    location.reload(); // the session has ended: the page leads to signing in
+    return null;
+  }
   if (!answer.ok) {
     throw new Error(`${answer.status}`);
   }
