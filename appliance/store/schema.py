@@ -86,6 +86,40 @@ def partials(db: Database) -> None:
     )
 
 
+@migrations()
+def search(db: Database) -> None:
+    """What was said, to be searched. What is recorded already is filled in later, bit by bit."""
+    for statement in _SEARCH.split(";\n\n"):
+        db.conn.execute(statement)
+    db.conn.execute(
+        "INSERT INTO unindexed (below) SELECT max(job) + 1 FROM transcript HAVING count(*) > 0"
+    )
+
+
+_SEARCH = """
+CREATE TABLE spoken (
+    id INTEGER PRIMARY KEY,      -- job, task and place of a segment: search.row_of
+    start REAL NOT NULL,         -- seconds
+    text TEXT NOT NULL,
+    unspaced INTEGER NOT NULL    -- 1: some of it is of a script without spaces
+) STRICT;
+
+CREATE INDEX spoken_unspaced ON spoken (id) WHERE unspaced = 1;
+
+CREATE VIRTUAL TABLE spoken_words USING fts5 (
+    text, content = 'spoken', content_rowid = 'id', columnsize = 0,
+    tokenize = 'unicode61 remove_diacritics 2'
+);
+
+CREATE VIRTUAL TABLE spoken_trigrams USING fts5 (
+    text, content = 'spoken', content_rowid = 'id', columnsize = 0, tokenize = 'trigram'
+);
+
+CREATE TABLE unindexed (
+    below INTEGER NOT NULL       -- transcripts of jobs below this number are not in there yet
+) STRICT
+"""
+
 _FIRST = """
 CREATE TABLE share (
     name TEXT PRIMARY KEY,
