@@ -171,9 +171,10 @@ def old_ledger(folder: Path, count: int) -> None:
         for n in range(count):
             recorded(ledger, f"number {n}", "予算について")
         with ledger.writing() as db:
-            for table in ("spoken_words", "spoken_trigrams", "spoken", "unindexed"):
+            for table in ("spoken_words", "spoken_trigrams", "spoken", "unindexed", "revision"):
                 db.execute(f"DROP TABLE {table}")
-            db.execute("DELETE FROM _sqlite_migrations WHERE name = 'search'")
+            db.execute("DROP INDEX job_to_export")
+            db.execute("DELETE FROM _sqlite_migrations WHERE name IN ('search', 'revisions')")
 
 
 def test_an_old_ledger_is_indexed_in_small_steps_the_newest_first(

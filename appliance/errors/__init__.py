@@ -39,10 +39,13 @@ from appliance.errors.node import (
 from appliance.errors.policy import (
     Bug,
     Cancelled,
+    EditRefused,
     Fenced,
     Interrupted,
+    NothingToEdit,
     NotReachable,
     SettingsInvalid,
+    StaleEdit,
 )
 from appliance.errors.share import (
     ShareBusy,
@@ -92,6 +95,7 @@ __all__ = [
     "CodecUnsupported",
     "DecoderCrash",
     "DiskFull",
+    "EditRefused",
     "EngineLost",
     "EngineUnreachable",
     "EngineVersion",
@@ -116,6 +120,7 @@ __all__ = [
     "NodeIO",
     "NotReachable",
     "NotRegular",
+    "NothingToEdit",
     "OverLimit",
     "OverMemory",
     "PlaylistRefused",
@@ -136,6 +141,7 @@ __all__ = [
     "SourceTimeout",
     "SourceUnreadable",
     "SpoolFull",
+    "StaleEdit",
     "Stalled",
     "TooBig",
     "TooLong",
