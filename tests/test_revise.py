@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-from appliance import revise
+from appliance import export, revise
 from appliance.errors import EditRefused, NothingToEdit, StaleEdit
-from appliance.nouns import Options, Segment, Source, Transcript, Word
+from appliance.nouns import Change, Options, Segment, Source, Transcript, Word
 from appliance.revise import doubts
-from appliance.revise.alignment import shown
+from appliance.revise.alignment import realigned, shown
 from appliance.revise.doubts import Why
 from appliance.revise.everywhere import Exchange, exchanged, places
 from appliance.states import State
@@ -22,6 +25,7 @@ from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from tests.export import speech
 
+SCHEMA = os.path.join(os.path.dirname(__file__), "..", "docs", "schemas", "transcript-1.json")
 LINES = ("Hello berlin meeting", "the budget of Berlin", "good bye")
 
 
@@ -245,6 +249,20 @@ def test_two_hundred_edits_are_read_back(ledger: Ledger) -> None:
                 edit(ledger, job, f"1.{n}", n % 3, [f"edit {n}"])
     assert lines(ledger, job, 199) == ["edit 198", "edit 196", "edit 197"]
     assert lines(ledger, job) == lines(ledger, job, 194) == ["edit 192", "edit 193", "edit 191"]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_files_of_an_edited_text_are_files_like_any_other(seed: int) -> None:
+    spoken = speech.generated(seed)
+    texts = [shown(one) for one in spoken.segments]
+    made = realigned(spoken.segments[:1], [f"{texts[0]} and more", "Something new, 予算。"])
+    edited = revisions.applied(spoken, [Change(spoken.task, 0, 1, made)])
+    files = {one.format: one.content for one in export.render_all(edited, Options())}
+    assert files.keys() == export.EXPORTERS.keys()
+    with open(SCHEMA, encoding="utf-8") as stream:
+        jsonschema.Draft202012Validator(json.load(stream)).validate(json.loads(files["json"]))
+    assert export.json.read(files["json"]).segments[0].text.endswith(" and more")
+    assert "Something" in files["srt"].decode()
 
 
 # --- everywhere -----------------------------------------------------------------------------------

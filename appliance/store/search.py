@@ -33,7 +33,7 @@ _LONGEST: Final = 80  # characters of a term
 _TRIGRAM: Final = 3
 _BEGINS: Final = 3  # letters; a shorter word is found whole
 _SYLLABLES: Final = re.compile("[\uac00-\ud7a3]")  # Hangul: each says as much as two letters
-_AT_ONCE: Final = 400  # segments that one transaction of `build` adds, and the job it is in
+_AT_ONCE: Final = 250  # segments that one transaction of `build` adds, and the job it is in
 
 # A number of a row: job, task, and the place of the segment counted down, so that the highest
 # number is the first segment of the newest job.
