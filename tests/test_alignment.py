@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -87,6 +88,14 @@ def test_a_segment_without_words_is_joined_to_one_with_them() -> None:
     (made,) = realigned([BERLIN, plain], ["Hello berlin meeting and more"])
     assert made.words[:3] == BERLIN.words
     assert heard([made])[3] == (" and", 3.0, 3.429, math.exp(-0.25))
+
+
+def test_the_text_of_a_segment_counts_where_its_words_do_not_spell_it() -> None:
+    torn = replace(BERLIN, text=" Hello old berlin meeting")
+    assert shown(torn) == "Hello old berlin meeting"
+    (made,) = realigned([torn], ["Hello old berlin meeting!"])
+    assert [word.word for word in made.words] == [" Hello", " old", " berlin", " meeting!"]
+    assert made.words[2] is BERLIN.words[1]
 
 
 def test_a_text_that_compares_badly_is_done_in_a_moment() -> None:

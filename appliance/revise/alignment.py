@@ -25,7 +25,7 @@ from difflib import SequenceMatcher
 from itertools import accumulate, pairwise
 from typing import Final
 
-from appliance.export.text import clean_text, one_line, opening, tokens
+from appliance.export.text import clean_text, one_line, opening, spoken, tokens
 from appliance.nouns import Segment, Word
 from appliance.scripts import unspaced
 
@@ -47,8 +47,7 @@ class _Atom:
 
 def shown(segment: Segment) -> str:
     """The text of a segment as people read and edit it: one line, composed (NFC)."""
-    text = "".join(word.word for word in segment.words) or segment.text
-    return one_line(unicodedata.normalize("NFC", text))
+    return unicodedata.normalize("NFC", spoken(segment))
 
 
 def realigned(segments: Sequence[Segment], texts: Sequence[str]) -> tuple[Segment, ...]:

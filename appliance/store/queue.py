@@ -19,7 +19,8 @@ def queued(ledger: Ledger, *, short: bool, limit: int) -> list[int]:
     """
     if short:
         edited = ledger.rows(
-            f"SELECT id FROM job WHERE state = ? AND {TO_EXPORT} ORDER BY id LIMIT ?",
+            # The plus keeps SQLite from walking past everything that is queued.
+            f"SELECT id FROM job WHERE +state = ? AND {TO_EXPORT} ORDER BY id LIMIT ?",
             [State.QUEUED, limit],
         )
         numbers = [row["id"] for row in edited]
