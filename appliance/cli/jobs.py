@@ -209,7 +209,7 @@ def follow(of: Site, number: int) -> None:
 @click.argument("numbers", nargs=-1, type=int, required=True)
 @site
 def retry(of: Site, numbers: tuple[int, ...]) -> None:
-    """Put failed jobs back into the queue; done ones are transcribed anew."""
+    """Put failed jobs back into the queue; done ones are transcribed anew, uncorrected."""
 
     def again(ledger: Ledger, job: Job, who: str) -> Job:
         bell = Bell(of.settings().state_dir)
