@@ -1,4 +1,4 @@
-"""The box of one process: settings, ledger, owner, nursery and porters, built once and handed down.
+"""The box of one process: settings, ledger, owner, decoders, porters; built once, handed down.
 
 The composition root. Nothing below reaches for settings or the ledger by itself.
 
@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from appliance.daemon import Owner, alive
+from appliance.decoders import Decoders
 from appliance.errors import on_the_box
 from appliance.limits import Limits
-from appliance.nursery import Nursery
 from appliance.porter import SILENCE_SECONDS, Porters
 from appliance.settings import Settings
 from appliance.store import schema
@@ -32,7 +32,7 @@ class Box:
     settings: Settings
     ledger: Ledger
     owner: Owner
-    nursery: Nursery
+    decoders: Decoders
     porters: Porters
     stopping: threading.Event = field(default_factory=threading.Event)  # end in good order
     at_work: list[int] = field(default_factory=list)  # the job of each thread that has one
@@ -67,7 +67,7 @@ def open_box(settings: Settings, *, silence: float = SILENCE_SECONDS) -> Iterato
     with (
         Ledger(settings.state_dir) as ledger,
         Owner(settings.run_dir) as owner,
-        Nursery(limits) as nursery,
+        Decoders(limits) as decoders,
         Porters(settings, silence=silence) as porters,
     ):
-        yield Box(settings, ledger, owner, nursery, porters)
+        yield Box(settings, ledger, owner, decoders, porters)

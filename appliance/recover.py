@@ -18,10 +18,10 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from appliance import daemon, stage
-from appliance.errors import Fenced, WorkerDied, on_the_box
+from appliance.errors import Budget, Fenced, WorkerDied, on_the_box
 from appliance.health.gates import is_well
 from appliance.settings import GB, Profile, Settings
-from appliance.states import State, after
+from appliance.states import ALLOWANCE, State, Verdict, after
 from appliance.store import gates, jobs, overdue, reserve, search
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
@@ -30,6 +30,7 @@ log = logging.getLogger("appliance.recover")
 HINTS: Final = 64  # rings in the queue at most; the ledger is the queue
 _RING_AGAIN_SECONDS: Final = 60.0
 _INDEX_SECONDS: Final = 1.0  # of a round of five, and others write between its transactions
+_UNTOLD: Final = 2 * ALLOWANCE[Budget.LOSSES] - 1  # then it ends without a note, after all
 _WHO: Final = "recover"
 
 
@@ -84,13 +85,19 @@ def _owner_lives(run_dir: str, job: Job) -> bool:
 
 
 def _bury_the_dead(ledger: Ledger, minded: Callable[[Job], bool]) -> None:
-    """Take back jobs that nobody is at any more."""
+    """Take back jobs that nobody is at any more.
+
+    One that has lost its worker too often ends, but its end is told beside the recording, and
+    only a worker goes there: the next one to claim it does nothing else.
+    """
     boot_id = ledger.clock().boot_id
     for job in overdue.running(ledger):
         if job.boot_id == boot_id and minded(job):
             continue
         error = WorkerDied()
         verdict = after(error, spent=job.spent(error.budget), jitter=random.uniform)
+        if verdict.state is State.DEAD and job.losses < _UNTOLD:
+            verdict = Verdict(State.RETRY_WAIT)  # whoever claims it ends it, and leaves the note
         log.warning("its worker died", extra={**job.about, "code": error.code})
         with contextlib.suppress(Fenced):
             jobs.end(ledger, job, verdict, error, who=_WHO)

@@ -25,6 +25,7 @@ from appliance.box import Box, open_box
 from appliance.errors import (
     AlreadyRunning,
     ApplianceError,
+    Budget,
     Bug,
     ChildKilled,
     DecoderCrash,
@@ -36,6 +37,7 @@ from appliance.errors import (
     NodeIO,
     ShareError,
     Stalled,
+    WorkerDied,
 )
 from appliance.health import isolation
 from appliance.logbook import Book
@@ -43,7 +45,7 @@ from appliance.nouns import display
 from appliance.porter import SILENCE_SECONDS
 from appliance.roster import Roster
 from appliance.settings import Settings, Share
-from appliance.states import LIVE, State, Verdict, after
+from appliance.states import ALLOWANCE, LIVE, State, Verdict, after
 from appliance.store import jobs, repair
 from appliance.store.jobs import Job
 from appliance.workloads import WORKLOADS
@@ -115,6 +117,8 @@ def _perform(job: Job, box: Box, book: Book) -> None:
     log.info("claimed", extra=facts)
     book.add("claimed", **job.about, **facts, epoch=job.epoch, worker=os.getpid())
     try:
+        if job.losses >= ALLOWANCE[Budget.LOSSES]:
+            raise WorkerDied  # not once more: recover has left us to tell its owner
         WORKLOADS[job.workload](job, box)
         book.end(state=State.DONE, code=None)
     except Fenced:

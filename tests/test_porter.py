@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,17 +78,18 @@ def go_on() -> None:
 
 
 def children() -> set[int]:
-    """The porters of this process that live."""
-    found = set()
+    """The porters of this process that live; their template is not one."""
+    parents = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
         except OSError:
             continue
-        if b"appliance.porter" in command and int(parent) == os.getpid():
-            found.add(int(pid))
-    return found
+        if b"appliance.porter" in command:
+            parents[int(pid)] = int(parent)
+    templates = {pid for pid, parent in parents.items() if parent == os.getpid()}
+    return {pid for pid, parent in parents.items() if parent in templates}
 
 
 def test_a_recording_is_copied_by_a_child_and_the_child_is_kept(site: Site) -> None:
@@ -152,15 +155,20 @@ def test_an_attempt_that_is_over_touches_nothing(site: Site) -> None:
 
 PORTER = """
 import socket, sys, time
+from appliance import limits
 from appliance.porter.talk import Moved, Talk
-talk = Talk(socket.socket(fileno=int(sys.argv[-3])))
-talk.receive()
-talk.send(Moved())
+def work(fd):
+    talk = Talk(socket.socket(fileno=fd))
+    talk.receive()
+    talk.send(Moved())
+    {}
+    return 0
+limits.serve(socket.socket(fileno=int(sys.argv[-1])), work)
 """
 
 
 def odd(program: str) -> list[str]:
-    return [sys.executable, "-c", PORTER + program]
+    return [sys.executable, "-c", PORTER.format(program)]
 
 
 def test_a_share_where_nothing_moves_is_offline_and_the_child_is_killed(site: Site) -> None:
@@ -175,8 +183,8 @@ def test_a_share_where_nothing_moves_is_offline_and_the_child_is_killed(site: Si
 
 def test_one_that_gets_on_slowly_is_left_alone(site: Site) -> None:
     argv = odd(
-        "[(time.sleep(0.2), talk.send(Moved())) for _ in range(10)]\n"
-        "from appliance.nouns import Staged; from appliance.porter.talk import Carried\n"
+        "[(time.sleep(0.2), talk.send(Moved())) for _ in range(10)];"
+        "from appliance.nouns import Staged; from appliance.porter.talk import Carried;"
         "talk.send(Carried(Staged('f', 's', 5)))"
     )
     with Porters(site.settings, silence=1.0, argv=argv) as porters:
@@ -214,9 +222,55 @@ def test_one_that_dies_between_two_errands_is_replaced(site: Site) -> None:
     with Porters(site.settings) as porters:
         porters.stage(site.job(), site.share, stop=go_on)
         for pid in children():
+            pidfd = os.pidfd_open(pid)
             os.kill(pid, signal.SIGKILL)
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            assert select.select([pidfd], [], [], 10)[0]
+            os.close(pidfd)
         porters.stage(site.job("more.wav"), site.share, stop=go_on)
+
+
+def test_a_template_that_dies_takes_its_porters_along_and_is_replaced(site: Site) -> None:
+    with Porters(site.settings) as porters:
+        porters.stage(site.job(), site.share, stop=go_on)
+        [porter] = children()
+        template = int(Path(f"/proc/{porter}/stat").read_text().rpartition(")")[2].split()[1])
+        pidfd = os.pidfd_open(porter)
+        os.kill(template, signal.SIGKILL)
+        assert select.select([pidfd], [], [], 10)[0]
+        os.close(pidfd)
+        porters.stage(site.job("more.wav"), site.share, stop=go_on)
+
+
+def test_errands_that_all_find_their_template_dead_are_all_done(site: Site) -> None:
+    several = [site.job(f"{number}.wav") for number in range(6)]
+    done = []
+    with Porters(site.settings) as porters:
+        porters.stage(site.job(), site.share, stop=go_on)
+        [porter] = children()
+        template = int(Path(f"/proc/{porter}/stat").read_text().rpartition(")")[2].split()[1])
+        pidfd = os.pidfd_open(porter)
+        os.kill(template, signal.SIGKILL)
+        assert select.select([pidfd], [], [], 10)[0]
+        os.close(pidfd)
+        with ThreadPoolExecutor(len(several)) as at_once:
+            done = list(at_once.map(lambda job: porters.stage(job, site.share, **STOP), several))
+    assert [staged.size for staged in done] == [5] * len(several)
+
+
+def test_a_template_may_fail_to_start_once(site: Site, tmp_path: Path) -> None:
+    """Killed by hand, or by a box that was out of memory: no job pays for it."""
+    begun = tmp_path / "begun"
+    twice = f"""
+import os, sys
+from appliance.porter import __main__ as porter
+if not os.path.exists({str(begun)!r}):
+    open({str(begun)!r}, "w").close()
+    sys.exit(3)
+sys.exit(porter.main(sys.argv[1:]))
+"""
+    with Porters(site.settings, argv=[sys.executable, "-c", twice]) as porters:
+        assert porters.stage(site.job(), site.share, stop=go_on).size == 5
+    assert begun.exists()
 
 
 def test_two_errands_do_not_wait_for_each_other(site: Site) -> None:
@@ -243,7 +297,7 @@ import sys, time
 from appliance.porter import Porters
 from appliance.settings import Settings
 porters = Porters(Settings.model_validate_json(sys.stdin.read()))
-print([porters._starter.submit(porters._next).result().process.pid], flush=True)
+print([porters._take().process.pid], flush=True)
 time.sleep(100)
 """
 

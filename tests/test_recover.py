@@ -90,6 +90,26 @@ def test_a_job_whose_worker_died_again_waits_a_little() -> None:
     assert after(WorkerDied(), spent=4, jitter=lambda low, _high: low).state is State.DEAD
 
 
+def lost(site: Site, job: Job, times: int) -> Job:
+    """A job that has lost its worker so often, and runs under one that died."""
+    with site.ledger.writing() as db:
+        db.execute("UPDATE job SET losses = ? WHERE id = ?", [times, job.id])
+    return jobs.must(site.ledger, job.id)
+
+
+def test_one_that_lost_its_worker_five_times_is_left_to_whoever_can_tell(site: Site) -> None:
+    job = lost(site, site.claimed("an owner that never was"), 4)
+    site.round()
+    back = jobs.must(site.ledger, job.id)
+    assert (back.state, back.losses) == (State.QUEUED, 5)
+
+
+def test_one_whose_end_nobody_lives_to_tell_ends_all_the_same(site: Site) -> None:
+    job = lost(site, site.claimed("an owner that never was"), 9)
+    site.round()
+    assert site.state(job) is State.DEAD
+
+
 def test_an_owner_of_another_boot_is_dead_even_if_its_file_is_locked(site: Site) -> None:
     with daemon.Owner(site.settings.run_dir) as owner:
         job = site.claimed(owner.id)

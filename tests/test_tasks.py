@@ -132,6 +132,19 @@ def test_a_note_that_the_box_cannot_leave_is_tried_a_few_times(
     assert (last.state, last.code) == (State.FAILED, "source.empty")
 
 
+def test_one_that_lost_its_worker_too_often_is_ended_with_a_note_and_not_begun(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = born(box)
+    with box.ledger.writing() as db:
+        db.execute("UPDATE job SET losses = 5 WHERE id = ?", [job.id])
+    dead = ended(box, monkeypatch, job, ending=AssertionError("it was begun"))
+    assert (dead.state, dead.code) == (State.DEAD, "node.worker-died")
+    note = os.path.join(box.settings.share[0].root, "talk.wav.ERROR.txt")
+    with open(note, encoding="utf-8") as stream:
+        assert "node.worker-died" in stream.read()
+
+
 def test_a_fenced_worker_writes_nothing(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     assert performed(box, monkeypatch, Fenced(job=1, attempt=1)).state is State.RUNNING
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from appliance import wire
+from appliance.decoders import Decoders
 from appliance.errors import (
     ApplianceError,
     Cancelled,
@@ -44,7 +45,6 @@ from appliance.nouns import (
     Window,
     Word,
 )
-from appliance.nursery import Nursery
 from appliance.transcribe import Request, Result, checkpoint, relay, transcribe
 from appliance.transcribe.assemble import assemble, so_far
 from appliance.transcribe.checkpoint import Checkpoint
@@ -65,10 +65,10 @@ def nowhere() -> Checkpoint:
 
 @dataclass
 class Bench:
-    """A recording, a nursery, and an engine of the test's choice."""
+    """A recording, decoders, and an engine of the test's choice."""
 
     folder: Path
-    nursery: Nursery
+    decoders: Decoders
     recording: str
     checkpoint: Checkpoint = field(default_factory=nowhere)
 
@@ -111,7 +111,7 @@ class Bench:
         return transcribe(
             request,
             engine_socket=self.door,
-            nursery=self.nursery,
+            decoders=self.decoders,
             checkpoint=self.checkpoint,
             progress=lambda _done, _total, _left: None,
             stop=self.stop,
@@ -129,8 +129,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def bench(tmp_path: Path, recording: str) -> Iterator[Bench]:
-    with Nursery(Limits(memory_mb=1024)) as nursery:
-        yield Bench(tmp_path, nursery, recording)
+    with Decoders(Limits(memory_mb=1024)) as decoders:
+        yield Bench(tmp_path, decoders, recording)
 
 
 def becoming(*arguments: str) -> list[str]:
@@ -251,15 +251,15 @@ def test_a_child_that_says_nothing_is_a_stall(
     tmp_path: Path, recording: str, monkeypatch: pytest.MonkeyPatch, stopped: str
 ) -> None:
     monkeypatch.setattr(relay, "STALL_SECONDS", 1.0)
-    with Nursery(Limits(), argv=becoming("-c", f"import os; {stopped}")) as nursery:
-        bench = Bench(tmp_path, nursery, recording)
+    with Decoders(Limits(), argv=becoming("-c", f"import os; {stopped}")) as decoders:
+        bench = Bench(tmp_path, decoders, recording)
         with bench.engine("good"), pytest.raises(Stalled):
             bench.transcribe()
 
 
 def test_a_box_that_starts_no_child_is_a_named_error(tmp_path: Path, recording: str) -> None:
-    with Nursery(Limits(), argv=["/nowhere/python"]) as nursery:
-        bench = Bench(tmp_path, nursery, recording)
+    with Decoders(Limits(), argv=["/nowhere/python"]) as decoders:
+        bench = Bench(tmp_path, decoders, recording)
         with bench.engine("good"), pytest.raises(NodeIO, match="no decoder starts"):
             bench.transcribe()
 
@@ -299,8 +299,8 @@ def test_what_the_child_finds_wrong_with_the_file_is_told(bench: Bench, tmp_path
 )
 def test_a_child_that_dies_is_a_named_error(tmp_path: Path, recording: str, program: str) -> None:
     argv = becoming("-c", program)
-    with Nursery(Limits(), argv=argv) as nursery:
-        bench = Bench(tmp_path, nursery, recording)
+    with Decoders(Limits(), argv=argv) as decoders:
+        bench = Bench(tmp_path, decoders, recording)
         with bench.engine("good"), pytest.raises(ChildKilled):
             bench.transcribe()
 
@@ -341,8 +341,8 @@ def test_a_child_that_was_taken_over_is_not_believed(
     tmp_path: Path, recording: str, lie: str
 ) -> None:
     argv = becoming("-c", CHILD, lie)
-    with Nursery(Limits(), argv=argv) as nursery:
-        bench = Bench(tmp_path, nursery, recording)
+    with Decoders(Limits(), argv=argv) as decoders:
+        bench = Bench(tmp_path, decoders, recording)
         with bench.engine("good"), pytest.raises(ChildKilled):
             bench.transcribe()
 
@@ -361,7 +361,7 @@ def test_nothing_is_left_open_after_a_hundred_turns(bench: Bench) -> None:
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(3):
             bench.transcribe()
-        assert len(os.listdir("/proc/self/fd")) <= before + 2  # the nursery's next child
+        assert len(os.listdir("/proc/self/fd")) <= before + 2  # the template's next child
 
 
 # --- where words land ---------------------------------------------------------------------------

@@ -93,7 +93,16 @@ class Model:
     # --- what it is given -----------------------------------------------------------------------
 
     def _encode(self, mels: npt.NDArray[np.float32]) -> Any:  # noqa: ANN401 - a StorageView
-        return self._model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(mels)))
+        """Encode a batch; on a processor one window after the other.
+
+        There a batch saves nothing, and its attention takes 72 MB a window of the base shape:
+        two lanes of four windows peaked at 762 instead of 1,205 MB, for 3 % more CPU at most
+        (int8, jemalloc).
+        """
+        if self.device != "cpu" or len(mels) == 1:
+            return self._model.encode(_view(mels))
+        each = [np.array(self._model.encode(_view(one[np.newaxis]))) for one in mels]
+        return _view(np.concatenate(each))
 
     def _languages(self, encoded: Any, hearings: Sequence[Hearing]) -> list[tuple[str, float]]:  # noqa: ANN401
         if not self.multilingual:
@@ -232,10 +241,13 @@ def _bounded(mels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.clip(clean, -4.0, 4.0, out=clean)
 
 
+def _view(values: npt.NDArray[np.float32]) -> Any:  # noqa: ANN401 - a StorageView
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(values))
+
+
 def _part(encoded: Any, numbers: list[int], whole: int) -> Any:  # noqa: ANN401
     """Take some windows out of an encoder output; all of them cost nothing."""
     if numbers == list(range(whole)):
         return encoded
     host = encoded.to_device(ctranslate2.Device.cpu) if encoded.device == "cuda" else encoded
-    rows = np.ascontiguousarray(np.asarray(host)[numbers])
-    return ctranslate2.StorageView.from_array(rows)
+    return _view(np.asarray(host)[numbers])

@@ -7,7 +7,8 @@ holds the descriptors it was handed and nothing else. The platform may refuse an
 then Confinement says so, and the child runs on with what was achieved.
 
     child      the parent's side: spawn, wait, kill, how it ended
-    template   a child that is ready for its file forks others that are
+    template   a child that is ready forks others that are
+    nursery    a template that is always there
     walls      the child's side: confine, seal, the clock
     landlock   the wall around the file system
     seccomp    the wall around the kernel: what a sealed child may call
@@ -17,6 +18,7 @@ Not here: which limits a job gets (settings), what its death costs it (tasks).
 """
 
 from appliance.limits.child import Child, Verdict, spawn
+from appliance.limits.nursery import Nursery
 from appliance.limits.probe import probe
 from appliance.limits.template import Forked, Gone, Template, serve
 from appliance.limits.walls import (
@@ -40,6 +42,7 @@ __all__ = [
     "Forked",
     "Gone",
     "Limits",
+    "Nursery",
     "Template",
     "Verdict",
     "confine",

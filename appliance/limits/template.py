@@ -1,14 +1,16 @@
-"""A process that has everything loaded and forks a child for each hostile file.
+"""A process that has everything loaded and forks children that have it too.
 
 Loading what a decoder needs takes 0.3 s of processor, forking a process that has it 0.01 s
-(measured): for a memo more than all else the box does about it, hearing left aside. It confines
-itself before it loads anything, and never sees a file; every child begins as it was, seals
-itself, and is used once. Nothing of one recording can reach the next.
+(measured): for a memo more than all else the box does about it, hearing left aside. A decoder's
+template confines itself before it loads anything, and never sees a file; every child begins as it
+was, seals itself, and is used once: nothing of one recording can reach the next. A porter's
+saves what eight of them would each load, and hold, for a burst of memos.
 
 Two sides. The parent starts a Template and asks it for children. The template calls `serve`
 with what a child is to do. It must have a single thread, or forking it would be unsafe.
 
-Not here: rights and limits (walls), what a child does (decode).
+Not here: rights and limits (walls), what a child does (decode, porter), a template that died
+(nursery).
 """
 
 from __future__ import annotations
@@ -25,9 +27,9 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import IO, Any, Final
+from typing import Any, Final
 
-from appliance.limits.child import Child, Verdict, has_ended, spawn, verdict
+from appliance.limits.child import Child, Verdict, has_ended, verdict
 from appliance.limits.walls import Limits
 
 _FRAME: Final = 4_096
@@ -47,12 +49,12 @@ class Template:
 
     def __init__(
         self,
-        argv: Sequence[str],
+        begin: Callable[[int], Child],
         limits: Limits,
-        *,
-        stderr: int | IO[bytes] | None = None,
     ) -> None:
-        """Start it: `argv`, and the number of its socket. Raises OSError, Gone.
+        """Have `begin` start it, which is handed the number of its socket. Raises OSError, Gone.
+
+        `limits` are those of its children, to tell by how one ended.
 
         The kernel ends it when the thread that called this ends, and its children with it.
         """
@@ -62,20 +64,14 @@ class Template:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:
-                self._process: Child = spawn(
-                    [*argv, str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
-                    limits=limits,
-                    stderr=stderr,
-                )
+                self._process = begin(theirs.fileno())
             except OSError:
                 self._socket.close()
                 raise
         try:
             self._receive("ready", _READY_SECONDS)
         except Gone:
-            self.close()
-            raise
+            raise Gone(str(self.close())) from None
 
     def fork(self, fd: int) -> Forked:
         """Have it fork a child that is handed `fd`. Raises Gone."""
@@ -97,17 +93,20 @@ class Template:
                 return None
             return self._endings.pop(pid)
 
-    def close(self) -> None:
-        """End it, and every child of it."""
+    def close(self) -> Verdict | None:
+        """End it, and every child of it; how it ended comes back. Not for two threads."""
         self._socket.close()
         self._process.kill()
-        self._process.wait(timeout=5.0)
+        return self._process.wait(timeout=5.0)
 
     def _receive(self, wanted: str, seconds: float) -> tuple[int, int]:
         """Read until a message of this kind; endings of children that come first are kept."""
         while True:
             poll = select.poll()
-            poll.register(self._socket, select.POLLIN)
+            try:
+                poll.register(self._socket, select.POLLIN)
+            except ValueError as closed:
+                raise Gone from closed
             if not poll.poll(seconds * 1000):
                 raise Gone
             try:

@@ -7,9 +7,9 @@ child that gives no sign of getting on for half a minute is killed, its share is
 and the thread is free.
 
 Each errand under way has a child of its own, so no job waits for another's long copy; a
-child is kept for the next errand. While the kernel has not let go of a killed child, no
-errand is begun at the same mount: what it had asked for may still happen there, and must
-not happen after its successor's work.
+child is forked by a template that has all loaded, and kept for the next errand. While the
+kernel has not let go of a killed child, no errand is begun at the same mount: what it had
+asked for may still happen there, and must not happen after its successor's work.
 
 Not here: what an errand does (errands), how the two talk (talk), opening the gate of a
 share (watch).
@@ -25,12 +25,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Self
 
 from appliance import daemon, journal, links
 from appliance.errors import ApplianceError, NodeIO, ShareOffline, WorkerDied, named
-from appliance.limits import Child, Limits
+from appliance.limits import Child, Forked, Limits, Nursery
 from appliance.nouns import Staged, display
 from appliance.porter.talk import Carried, Errand, HungUp, Moved, Refused, Talk
 from appliance.settings import Settings, Share
@@ -47,7 +46,7 @@ Stop = Callable[[], None]  # asked about once a second; raises to end the errand
 class Porter:
     """One child, and the line to it."""
 
-    def __init__(self, process: Child, talk: Talk) -> None:
+    def __init__(self, process: Forked, talk: Talk) -> None:
         self.process = process
         self.talk = talk
 
@@ -71,17 +70,15 @@ class Porters:
         silence: float = SILENCE_SECONDS,
         argv: Sequence[str] | None = None,
     ) -> None:
-        """`silence` in seconds; `argv` is another porter, for tests."""
+        """`silence` in seconds; `argv` is another template, for tests."""
         # In ASCII: a file named by hand may lie in a folder whose name is not UTF-8.
         self._told = json.dumps(settings.model_dump()).encode("ascii")
         self._silence = silence
         self._argv = argv or [sys.executable, "-m", __name__]
-        # The children die with the thread that starts them: this one lasts as long as we do.
-        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="porters")
-        self._idle: list[Porter] = []  # the starter's, and what is given back
+        self._idle: list[Porter] = []
         self._killed: list[tuple[int, Porter]] = []  # with the mount each was at
-        self._guard = threading.Lock()  # over _killed
-        self._starter.submit(self._warm_up)
+        self._guard = threading.Lock()  # over both
+        self._nursery = Nursery("porter", self._begin, Limits())
 
     def __enter__(self) -> Self:
         return self
@@ -156,7 +153,8 @@ class Porters:
             unless_well.callback(self._bury, porter, mount)
             yield porter
             unless_well.pop_all()
-            self._idle.append(porter)
+            with self._guard:
+                self._idle.append(porter)
 
     def _bury(self, porter: Porter, mount: int) -> None:
         porter.kill()
@@ -164,37 +162,32 @@ class Porters:
             self._killed.append((mount, porter))
 
     def _take(self) -> Porter:
-        try:
-            return self._starter.submit(self._next).result(timeout=ONSET_SECONDS)
-        except (OSError, subprocess.SubprocessError, TimeoutError) as error:
-            raise NodeIO(where=sys.executable, why=f"no porter starts: {error}") from error
-
-    def _next(self) -> Porter:
-        while self._idle:
-            porter = self._idle.pop()
+        while (porter := self._kept()) is not None:
             if not porter.is_gone(0):
                 return porter
             porter.talk.close()
-        return self._start()
-
-    def _start(self) -> Porter:
         talk, theirs = Talk.pair()
-        with contextlib.ExitStack() as unless_started, theirs, daemon.in_memory(self._told) as told:
-            unless_started.callback(talk.close)
-            handed = [theirs.fileno(), told]
+        with contextlib.ExitStack() as unless_born, theirs:
+            unless_born.callback(talk.close)
+            porter = Porter(self._nursery.born(theirs.fileno()), talk)
+            unless_born.pop_all()
+        return porter
+
+    def _kept(self) -> Porter | None:
+        with self._guard:
+            return self._idle.pop() if self._idle else None
+
+    def _begin(self, fd: int) -> Child:
+        """Start a template, with every right that the worker has."""
+        with daemon.in_memory(self._told) as told:
             process = subprocess.Popen(
-                [*self._argv, *map(str, handed), str(os.getpid())],
+                [*self._argv, str(told), str(os.getpid()), str(fd)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=handed,
+                pass_fds=[told, fd],
                 start_new_session=True,
             )
-            unless_started.pop_all()
-        return Porter(Child(process, Limits()), talk)
-
-    def _warm_up(self) -> None:
-        with contextlib.suppress(OSError, subprocess.SubprocessError):  # the first errand tells
-            self._idle.append(self._start())
+        return Child(process, Limits())
 
     def hangs_at(self, mount: int) -> bool:
         """Whether a killed porter has not left this mount, and does not within a moment."""
@@ -209,9 +202,9 @@ class Porters:
 
     def close(self) -> None:
         """Kill every porter; one that hangs in a call is left to the kernel."""
-        self._starter.shutdown(cancel_futures=True)
         until = time.monotonic() + _LEAVE_SECONDS
         for porter in self._idle:
             porter.kill()
         for porter in (*self._idle, *(porter for _, porter in self._killed)):
             porter.is_gone(max(until - time.monotonic(), 0))
+        self._nursery.close()

@@ -1,9 +1,9 @@
-"""The porter's process: one errand after the other, until the worker hangs up.
+"""The template of porters; and a porter: one errand after the other, until the worker hangs up.
 
-    python -m appliance.porter SOCKET SETTINGS PARENT
+    python -m appliance.porter SETTINGS PARENT CONTROL
 
-SOCKET is an inherited unix SOCK_SEQPACKET socket, SETTINGS an inherited file that holds
-the settings as JSON, PARENT the worker's process number.
+SETTINGS is an inherited file that holds the settings as JSON, PARENT the worker's process
+number, CONTROL the inherited socket on which the worker asks for porters.
 
 Not here: what an errand is (errands), who starts and kills us (the package).
 """
@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 
-from appliance import daemon, journal
+from appliance import daemon, journal, limits
 from appliance.errors import ApplianceError, Bug
 from appliance.porter import errands
 from appliance.porter.talk import Errand, HungUp, Refused, Talk, Word
@@ -49,9 +49,9 @@ def _answer(ledger: Ledger, settings: Settings, talk: Talk, errand: Errand) -> W
         return Refused(Bug.code, {"what": type(bug).__name__})
 
 
-def main(arguments: list[str]) -> None:
-    """Be the porter of a worker."""
-    fd, told, parent = map(int, arguments)
+def main(arguments: list[str]) -> int:
+    """Fork the porters of a worker; what the process exits with comes back."""
+    told, parent, control = map(int, arguments)
     daemon.die_with(parent)
     # Told to all of a unit's processes at once: our worker decides when we go.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,9 +59,15 @@ def main(arguments: list[str]) -> None:
     journal.to_stderr("porter")
     with os.fdopen(told, "rb") as stream:
         settings = Settings.model_validate(json.load(stream))
-    with Talk(socket.socket(fileno=fd)) as talk:
-        serve(talk, settings)
+
+    def work(fd: int) -> int:
+        with Talk(socket.socket(fileno=fd)) as talk:
+            serve(talk, settings)
+        return 0
+
+    with socket.socket(fileno=control) as asked:
+        return limits.serve(asked, work)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from appliance import __version__, journal
+from appliance.decoders import Decoders
 from appliance.errors import on_the_box
 from appliance.nouns import Options, Provenance, Source, Staged, Transcript, display
-from appliance.nursery import Nursery
 from appliance.transcribe.assemble import assemble
 from appliance.transcribe.checkpoint import Checkpoint
 from appliance.transcribe.relay import Outcome, Progress, Relay, Terms
@@ -48,7 +48,7 @@ def transcribe(
     request: Request,
     *,
     engine_socket: str,
-    nursery: Nursery,
+    decoders: Decoders,
     checkpoint: Checkpoint,
     progress: Progress,
     stop: Callable[[], None],
@@ -72,7 +72,7 @@ def transcribe(
     with on_the_box(request.staged.file):
         source_fd = os.open(request.staged.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        with nursery.take() as child, Relay(terms, child, engine_socket, checkpoint) as relay:
+        with decoders.take() as child, Relay(terms, child, engine_socket, checkpoint) as relay:
             outcome = relay.run(source_fd, progress=progress, stop=stop)
             rss_peak = child.rss_peak()
     finally:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from appliance import wire
+from appliance.decoders import DecodeChild
 from appliance.errors import (
     ApplianceError,
     ChildKilled,
@@ -32,7 +33,6 @@ from appliance.errors import (
     named,
 )
 from appliance.nouns import Detail, Options, Recording, Window
-from appliance.nursery import DecodeChild
 from appliance.transcribe.account import Account
 from appliance.transcribe.checkpoint import Checkpoint
 from appliance.transcribe.pace import Pace

@@ -129,7 +129,7 @@ def _made(
     result = transcribe(
         request,
         engine_socket=box.settings.engine_socket,
-        nursery=box.nursery,
+        decoders=box.decoders,
         checkpoint=Checkpoint(
             functools.partial(partials.made_by, box.ledger, job),
             functools.partial(partials.keep, box.ledger, job),

@@ -2,7 +2,7 @@
 
     python -m tests.faults.decoder MARKS FD
 
-Started by the product's own Nursery in place of `appliance.decode`, with the product's
+Started by the product's own Decoders in place of `appliance.decode`, with the product's
 limits, forking a child for each recording as that does, and speaking the product's
 protocol. Into the window it writes the sha256 of what it was given, so that the engine's
 words name the very bytes that were transcribed. MARKS is a folder that remembers who has

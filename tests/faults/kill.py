@@ -196,7 +196,7 @@ def settle(box: Box) -> float:
 
 
 def ask_again(box: Box) -> int:
-    """A good recording whose turn was killed too often has failed: delete its note, as people do.
+    """A recording whose turn was killed too often has ended so: delete its note, as people do.
 
     Three deaths of its child, or five of its worker within the hour, are the product's own
     bar; a storm of kills may meet it. Returns how many there were.
@@ -209,7 +209,7 @@ def ask_again(box: Box) -> int:
         for job in unlucky:
             _delete_note(box, job)
         asked += len(unlucky)
-        until(box, lambda ids={job.id for job in unlucky}: not _any_failed(box, ids))  # type: ignore[misc]
+        until(box, lambda before=unlucky: _all_begun_again(box, before))  # type: ignore[misc]
         settle(box)
     time.sleep(1.0)  # a few rounds of recover: what is left over now stays
     return asked
@@ -217,7 +217,9 @@ def ask_again(box: Box) -> int:
 
 def _is_unlucky(box: Box, job: Job) -> bool:
     wanted = next((file.ends for file in box.dropped if file.path == job.source.path), None)
-    return job.state in (State.FAILED, State.DEAD) and wanted is State.DONE
+    if job.state is State.DEAD:
+        return wanted is not None  # ended by us, whatever its file has
+    return job.state is State.FAILED and wanted is State.DONE
 
 
 def _delete_note(box: Box, job: Job) -> None:
@@ -228,8 +230,8 @@ def _delete_note(box: Box, job: Job) -> None:
         jobs.requeue(box.ledger, job, who="page")
 
 
-def _any_failed(box: Box, ids: set[int]) -> bool:
-    return any(jobs.must(box.ledger, job).state in (State.FAILED, State.DEAD) for job in ids)
+def _all_begun_again(box: Box, before: list[Job]) -> bool:
+    return all(jobs.must(box.ledger, job.id).attempt > job.attempt for job in before)
 
 
 def tracebacks(box: Box) -> list[str]:

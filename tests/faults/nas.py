@@ -20,8 +20,9 @@ from typing import Final, Self
 from tests.faults import Missing
 
 _NEEDS: Final = {"bindfs": "bindfs", "fiu-run": "fiu-utils", "fusermount3": "fuse3"}
-_SIZE: Final = "64m"
+_SIZE: Final = "320m"  # twice what two hundred faults leave behind: `swap` copies it
 _FILL: Final = ".fill"
+_BUSY_SECONDS: Final = 30.0
 # What a server asks of its disk; not what it asks of FUSE's own device.
 _CALLS: Final = ("oc/open", "rw/pread", "rw/pwrite", "sync/fsync", "stat/*", "dir/*")
 _FUSE: Final = "attr_timeout=0,entry_timeout=0,negative_timeout=0"
@@ -124,7 +125,16 @@ class Nas:
 
     def write_protect(self, on: bool) -> None:
         """Let nobody write through the mount."""
-        _run("mount", "-o", f"remount,bind,{'ro' if on else 'rw'}", self.root)
+        until = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                _run("mount", "-o", f"remount,bind,{'ro' if on else 'rw'}", self.root)
+            except AssertionError:  # busy: somebody has a file open to write
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     def fill(self, on: bool) -> None:
         """Leave not a byte free on the server's disk."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,14 +80,19 @@ def state_of(pid: int) -> str:
 
 
 def children() -> dict[int, str]:
-    """Our children, and what the kernel has them do."""
-    me = os.getpid()
-    listed = Path(f"/proc/{me}/task").glob("*/children")
-    return {int(pid): state_of(int(pid)) for one in listed for pid in one.read_text().split()}
+    """Our children and theirs, and what the kernel has them do."""
+    found: dict[int, str] = {}
+    todo = [os.getpid()]
+    while todo:
+        for one in Path(f"/proc/{todo.pop()}/task").glob("*/children"):
+            with suppress(OSError):
+                todo += [int(pid) for pid in one.read_text().split() if int(pid) not in found]
+        found |= {pid: state_of(pid) for pid in todo}
+    return found
 
 
 def hanging() -> list[int]:
-    """Our children that the kernel does not let go of, once it had a moment to do so."""
+    """Those that the kernel does not let go of, once it had a moment to do so."""
     time.sleep(0.5)
     return [pid for pid, state in children().items() if state == "D"]
 

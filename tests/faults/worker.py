@@ -3,7 +3,7 @@
     python -m tests.faults.worker MARKS HURRY SETTINGS [broken]
 
 Everything is the product's: Huey's consumer, recover, the line, stage and deliver. Only
-the Nursery is given `tests.faults.decoder` to start, here and not by a way in from
+Decoders is given `tests.faults.decoder` to start, here and not by a way in from
 outside: the product has no such switch. HURRY divides the waits between attempts and
 between rounds of recover (1: as they are), so that what takes the product minutes of
 waiting takes a proof seconds of it. `broken` is a control: nobody looks after jobs whose
@@ -18,11 +18,11 @@ import sys
 from collections.abc import Iterator
 
 from appliance import box, journal, recover, settings, states, tasks
-from appliance.nursery import Nursery
+from appliance.decoders import Decoders
 
 
 def argv_of_decoder(marks: str) -> list[str]:
-    """What the Nursery starts in place of the decoder."""
+    """What Decoders starts in place of the decoder."""
     return [sys.executable, "-m", "tests.faults.decoder", marks]
 
 
@@ -35,19 +35,19 @@ def hurry(times: float) -> None:
 
 def give_decoder(marks: str) -> None:
     """Have every box of this process start our decode child."""
-    other = functools.partial(Nursery, argv=argv_of_decoder(marks))
-    setattr(box, Nursery.__name__, other)
+    other = functools.partial(Decoders, argv=argv_of_decoder(marks))
+    setattr(box, Decoders.__name__, other)
 
 
 @contextlib.contextmanager
 def decoder_given(marks: str) -> Iterator[None]:
     """Give it for a while: a process that goes on with other things gets its own back."""
-    before = getattr(box, Nursery.__name__)
+    before = getattr(box, Decoders.__name__)
     give_decoder(marks)
     try:
         yield
     finally:
-        setattr(box, Nursery.__name__, before)
+        setattr(box, Decoders.__name__, before)
 
 
 def main(marks: str, times: float, file: str, *, broken: bool) -> None:

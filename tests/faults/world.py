@@ -27,9 +27,9 @@ from unittest import mock
 from appliance import admit, box, export, marker, recover, retention, tasks
 from appliance.box import Box
 from appliance.daemon import Owner
+from appliance.decoders import Decoders
 from appliance.errors import CATALOGUE, ApplianceError, Budget, Bug, ShareOffline, WorkerDied
 from appliance.nouns import Options, Provenance, Segment, Source, Staged, Transcript, Word
-from appliance.nursery import Nursery
 from appliance.porter import Porters, Stop, errands
 from appliance.porter.talk import Errand, Talk
 from appliance.settings import Settings, Share
@@ -169,7 +169,7 @@ class World:
         self.alive.add(owner.id)
         self.boxes[owner.id] = Box(
             *(self.settings, self.ledger, cast("Owner", owner)),
-            *(cast("Nursery", None), cast("Porters", InHand(self))),
+            *(cast("Decoders", None), cast("Porters", InHand(self))),
         )
 
     def dies(self, owner: str) -> None:

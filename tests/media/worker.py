@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance import wire
-from appliance.limits import Forked, Limits, Template, Verdict
+from appliance.limits import Child, Forked, Limits, Template, Verdict, spawn
 from appliance.nouns import MEL_FRAMES, Recording, Window
 
 PATIENCE = 60.0  # seconds without a word before a test gives up
@@ -51,7 +51,12 @@ def child(
 ) -> Iterator[tuple[wire.Channel, Forked]]:
     """Lend a child that waits for a recording, perhaps `under` a command that watches it."""
     argv = [*under, sys.executable, "-m", "appliance.decode"]
-    template = Template(argv, limits or Limits(), stderr=stderr)
+    held_in = limits or Limits()
+
+    def begin(fd: int) -> Child:
+        return spawn([*argv, str(fd)], pass_fds=[fd], limits=held_in, stderr=stderr)
+
+    template = Template(begin, held_in)
     try:
         ours, theirs = wire.Channel.pair()
         with ours:

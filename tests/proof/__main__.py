@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from tests.proof import Figure, day_of_silence, mixed, resume, words
 
-PROOFS: Mapping[str, Callable[[], list[Figure]]] = {
+PROOFS: Mapping[str, Callable[[], Iterable[Figure]]] = {
     "words": words.run,
     "mixed": mixed.run,
     "resume": resume.run,
