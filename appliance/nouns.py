@@ -256,6 +256,16 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What a person made of a stretch of a transcript: these segments instead of those."""
+
+    task: str  # of the transcript
+    first: int  # the place of the first segment that goes
+    count: int  # how many go, at least 1
+    segments: tuple[Segment, ...]  # what stands there instead; none: it was removed
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """One format of one transcript, rendered and not yet delivered."""
 

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import random
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
@@ -21,13 +22,14 @@ from appliance.errors import Budget, Fenced, WorkerDied, on_the_box
 from appliance.health.gates import is_well
 from appliance.settings import GB, Profile, Settings
 from appliance.states import ALLOWANCE, State, Verdict, after
-from appliance.store import gates, jobs, overdue, reserve
+from appliance.store import gates, jobs, overdue, reserve, search
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 
 log = logging.getLogger("appliance.recover")
 HINTS: Final = 64  # rings in the queue at most; the ledger is the queue
 _RING_AGAIN_SECONDS: Final = 60.0
+_INDEX_SECONDS: Final = 1.0  # of a round of five, and others write between its transactions
 _UNTOLD: Final = 2 * ALLOWANCE[Budget.LOSSES] - 1  # then it ends without a note, after all
 _WHO: Final = "recover"
 
@@ -75,6 +77,7 @@ def _round(
     _keep_reserve(settings)
     overdue.forgive_losses(ledger, before_ms=ledger.clock().wall_ms - 3_600_000)
     _ring_again(ledger, ring, room=HINTS - pending)
+    _index(ledger)
 
 
 def _owner_lives(run_dir: str, job: Job) -> bool:
@@ -112,6 +115,13 @@ def _sweep_spool(ledger: Ledger, spool: str) -> None:
             job = jobs.get(ledger, job_id)
             if job is None or job.state is not State.RUNNING:
                 stage.free(spool, job_id)
+
+
+def _index(ledger: Ledger) -> None:
+    """Go on with the index of what was recorded before there was one, for a moment a round."""
+    until = time.monotonic() + _INDEX_SECONDS
+    while search.build(ledger) and time.monotonic() < until:
+        pass
 
 
 def _keep_reserve(settings: Settings) -> None:

@@ -28,7 +28,7 @@ from appliance.nouns import Export, display
 from appliance.settings import Share
 from appliance.states import State
 from appliance.store import exports as table
-from appliance.store.jobs import Job
+from appliance.store.jobs import REEXPORT, Job
 from appliance.store.ledger import Ledger
 
 NOTE_FORMAT: Final = "error"
@@ -125,8 +125,11 @@ def _fields(job: Job, error: ApplianceError | None, state: State) -> dict[str, o
 def error_note(error: ApplianceError, job: Job) -> bytes:
     """Write the text of NAME.ERROR.txt: UTF-8, CRLF, the same bytes for the same failure."""
     told = for_people(error, job)
+    edited = job.workload == REEXPORT
     lines = (
-        "This recording could not be turned into text.",
+        "The corrected text of this recording could not be saved here."
+        if edited
+        else "This recording could not be turned into text.",
         "",
         f"File: {shown(display(job.source.name))}",
         "",
@@ -134,7 +137,9 @@ def error_note(error: ApplianceError, job: Job) -> bytes:
         f"  {told.sentence}",
         "",
         "What it means",
-        "  The recording itself is untouched. No new transcript was saved for it.",
+        "  The recording itself is untouched. No new transcript was saved for it."
+        if not edited
+        else "  The recording and your corrections are safe; the files here are older.",
         "",
         "What you can do",
         f"  {told.next_step}",

@@ -67,7 +67,9 @@ NEXT: Final[Mapping[State, frozenset[State]]] = {
             _S.SOURCE_MISSING,
         }
     ),
-    _S.DONE: frozenset({_S.QUEUED}),  # export again, transcribe again: a new epoch
+    _S.DONE: frozenset(
+        {_S.QUEUED}
+    ),  # transcribe again: a new epoch; export an edited text: the same
     _S.HELD: frozenset({_S.QUEUED, _S.CANCELLED, _S.SOURCE_MISSING}),
     _S.WAITING: frozenset({_S.QUEUED, _S.HELD, _S.CANCELLED, _S.SOURCE_MISSING}),
     _S.RETRY_WAIT: frozenset({_S.QUEUED, _S.HELD, _S.CANCELLED, _S.SOURCE_MISSING}),

@@ -23,6 +23,7 @@ from appliance.cli import (
     run,
     settings,
     shares,
+    texts,
     upkeep,
 )
 from appliance.cli.site import Site, say
@@ -49,7 +50,10 @@ def cli(context: click.Context, file: str | None, *, as_json: bool, verbose: boo
     context.obj = Site(file, as_json=as_json, verbose=verbose)
 
 
-for family in (run, processes, jobs, shares, settings, models, explain, backup, upkeep, access):
+_RUNNING = (run, processes, backup, upkeep)
+_ASKING = (jobs, texts, shares, settings, models, explain, access)
+
+for family in (*_RUNNING, *_ASKING):
     for verb in family.VERBS:
         cli.add_command(verb)
 

@@ -18,7 +18,7 @@ from appliance.cli.progress import bar, moving
 from appliance.cli.site import Site, plain, say, site
 from appliance.nouns import Notice, display
 from appliance.states import ENDED, State
-from appliance.store import attempts, events, exports, transcripts
+from appliance.store import attempts, events, exports, revisions, transcripts
 from appliance.store import jobs as store
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
@@ -63,6 +63,7 @@ def _more(ledger: Ledger, job: Job) -> dict[str, Any]:
         "processing_seconds": (last.ended_ms - last.began_ms) / 1000
         if last and last.ended_ms
         else None,
+        "edited": _edited(ledger, job),
         "warning_sentences": [_caution(one) for one in job.warnings],
         "exports": [display(one.path) for one in exports.of_job(ledger, job.id)],
         "events": [
@@ -70,6 +71,15 @@ def _more(ledger: Ledger, job: Job) -> dict[str, Any]:
             for e in events.of_job(ledger, job.id)
         ],
     }
+
+
+def _edited(ledger: Ledger, job: Job) -> str | None:
+    """The newest revision of its text, in a line."""
+    newest = next(iter(revisions.history(ledger, job)), None)
+    if newest is None:
+        return None
+    files = "its files say so" if newest.exported_ms else "its files are still to be written"
+    return f"revision {newest.tag} by {newest.who}, {_time(newest.at_ms)}; {files}"
 
 
 def _caution(notice: Notice) -> str:
@@ -199,7 +209,7 @@ def follow(of: Site, number: int) -> None:
 @click.argument("numbers", nargs=-1, type=int, required=True)
 @site
 def retry(of: Site, numbers: tuple[int, ...]) -> None:
-    """Put failed jobs back into the queue; done ones are transcribed anew."""
+    """Put failed jobs back into the queue; done ones are transcribed anew, uncorrected."""
 
     def again(ledger: Ledger, job: Job, who: str) -> Job:
         bell = Bell(of.settings().state_dir)

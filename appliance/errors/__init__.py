@@ -57,10 +57,13 @@ from appliance.errors.node import (
 from appliance.errors.policy import (
     Bug,
     Cancelled,
+    EditRefused,
     Fenced,
     Interrupted,
+    NothingToEdit,
     NotReachable,
     SettingsInvalid,
+    StaleEdit,
 )
 from appliance.errors.share import (
     ShareBusy,
@@ -113,6 +116,7 @@ __all__ = [
     "CodecUnsupported",
     "DecoderCrash",
     "DiskFull",
+    "EditRefused",
     "EngineLost",
     "EngineUnreachable",
     "EngineVersion",
@@ -145,6 +149,7 @@ __all__ = [
     "NotAllowed",
     "NotReachable",
     "NotRegular",
+    "NothingToEdit",
     "OverLimit",
     "OverMemory",
     "PasswordWeak",
@@ -170,6 +175,7 @@ __all__ = [
     "SourceTimeout",
     "SourceUnreadable",
     "SpoolFull",
+    "StaleEdit",
     "Stalled",
     "TooBig",
     "TooLong",

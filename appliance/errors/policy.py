@@ -41,6 +41,26 @@ class Fenced(ApplianceError):
     hint = "Nothing to do."
 
 
+class NothingToEdit(ApplianceError):
+    """Only a person who edits a text meets this and the next two."""
+
+    code = "policy.nothing-to-edit"
+    message = "Recording {job} has no transcript that could be edited yet."
+    hint = "Edit it once it has been transcribed; if it failed, retry it first."
+
+
+class StaleEdit(ApplianceError):
+    code = "policy.stale-edit"
+    message = "The text of recording {job} was changed by {who} since you opened it."
+    hint = "Open it again ({now} is the newest revision, yours was {on}) and repeat your edit."
+
+
+class EditRefused(ApplianceError):
+    code = "policy.edit-refused"
+    message = "This edit of recording {job} cannot be made: {why}."
+    hint = "Open the text again and repeat your edit."
+
+
 class Bug(ApplianceError):
     """Our own mistake. Plain words for the person, the traceback for the journal."""
 

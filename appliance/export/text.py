@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Final
 
 from appliance.nouns import Segment
+from appliance.scripts import unspaced
 
 _SPACES: Final = re.compile("[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]")
 _UNFIT: Final = re.compile(
@@ -27,14 +28,6 @@ _UNFIT: Final = re.compile(
     + "]"
 )
 _BREAKABLE: Final = re.compile(r"[^\S\u00a0\u2007\u202f]+")  # a no-break space breaks no line
-
-# Scripts written without spaces between words: the line may end inside a run of them.
-_UNSPACED: Final = re.compile(
-    "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer
-    "\u2e80-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    "\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff9f\U0001b000-\U0001b16f"
-    "\U00020000-\U0003fffd]"
-)
 
 
 def clean_text(text: str) -> str:
@@ -65,12 +58,6 @@ def joint(before: str, after: str) -> str:
     if not before or not after or (unspaced(before[-1]) and unspaced(after[0])):
         return ""
     return " "
-
-
-@lru_cache(maxsize=8192)
-def unspaced(character: str) -> bool:
-    """Tell whether the character belongs to a script that puts no spaces between words."""
-    return _UNSPACED.match(character) is not None
 
 
 @lru_cache(maxsize=8192)

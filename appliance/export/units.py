@@ -22,9 +22,9 @@ from appliance.export.text import (
     opening,
     spoken,
     tokens,
-    unspaced,
 )
 from appliance.nouns import Segment, Transcript
+from appliance.scripts import unspaced
 
 FASTEST_MS: Final = 5  # a column: faster than anybody speaks, so the times are wrong
 LONGEST_MS: Final = 2_000  # no word lasts longer: what follows is silence the model swallowed

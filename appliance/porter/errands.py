@@ -1,8 +1,9 @@
 """What a porter does at a share, each the pure function of its stage.
 
 In: an attempt at a job, named by number. Out: the staged copy, or nothing. Everything
-else comes from the ledger: exports are rendered here, out of the recorded transcript,
-so that they need not travel. Every rename is preceded by the ledger's attempt check.
+else comes from the ledger: exports are rendered here, out of the recorded transcript and
+its newest revision, so that they need not travel. Every rename is preceded by the ledger's
+attempt check.
 
 Not here: the process around it (__main__), what is done when it hangs (the package).
 """
@@ -20,7 +21,7 @@ from appliance.nouns import Staged
 from appliance.porter.talk import Carried, Errand, Moved, Talk
 from appliance.settings import GB, Settings, Share
 from appliance.states import State
-from appliance.store import jobs, transcripts
+from appliance.store import jobs, revisions
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 
@@ -84,10 +85,10 @@ def _stage(load: Load) -> Staged:
 
 
 def _deliver(load: Load) -> None:
-    recorded = transcripts.of_job(load.ledger, load.job)
-    if recorded is None:
+    text = revisions.text(load.ledger, load.job)
+    if text is None:
         raise LookupError(f"job {load.job.id} has no transcript to deliver")
-    exports = [one for each in recorded for one in export.render_all(each, load.job.options)]
+    exports = [one for each in text for one in export.render_all(each, load.job.options)]
     guard = marker.guard(load.ledger, load.share)
     load.beat()
     deliver.deliver(load.ledger, load.share.root, load.job, exports, guard=guard, beat=load.beat)

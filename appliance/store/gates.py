@@ -54,12 +54,14 @@ def named(ledger: Ledger, name: str) -> Gate | None:
     return next((gate for gate in closed(ledger) if gate.name == name), None)
 
 
-def before(ledger: Ledger, *, share: str, model: str) -> str | None:
+def before(ledger: Ledger, *, share: str, model: str | None) -> str | None:
     """The closed gate that a job of this share and model would run into, if there is one.
 
-    Not the spool's: what does not fit keeps out nobody who may.
+    Without a model it asks nothing of the engine. Not the spool's: what does not fit keeps
+    out nobody who may.
     """
-    names = ["disk", "engine", f"share:{share}", f"model:{model}"]
+    names = ["disk", f"share:{share}"]
+    names += [] if model is None else ["engine", f"model:{model}"]
     marks = ", ".join("?" * len(names))
     row = ledger.row(f"SELECT name FROM gate WHERE name IN ({marks})", names)
     return None if row is None else str(row["name"])

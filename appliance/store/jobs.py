@@ -23,6 +23,9 @@ from appliance.store.ledger import Ledger, Row
 from appliance.store.sight import within
 from appliance.values import from_json, to_json
 
+LINE: Final = "transcription"  # what a job is born for: the whole line
+REEXPORT: Final = "reexport"  # what it is back in the queue for when only its text was edited
+
 _COUNTER: Final[Mapping[Budget, str]] = {
     Budget.ERRORS: "errors",
     Budget.CRASHES: "crashes",
@@ -46,7 +49,7 @@ class Job:
     """One row as it was when we looked."""
 
     id: int
-    workload: str
+    workload: str  # what its next turn is: a key of WORKLOADS
     epoch: int  # how many times it was asked for anew; its options belong to it
     source: Source
     sha256: str | None
@@ -179,7 +182,7 @@ def add(
     options: Options,
     *,
     correlation: str,
-    workload: str = "transcription",
+    workload: str = LINE,
     priority: int = 0,
     who: str = "watch",
 ) -> Job | None:
@@ -281,7 +284,8 @@ def claim(ledger: Ledger, job_id: int, *, owner: str) -> Job | None:
         job = get(ledger, job_id)
         if job is None or job.state is not State.QUEUED:
             return None
-        if gate := gates.before(ledger, share=job.source.share, model=job.options.model):
+        model = None if job.workload == REEXPORT else job.options.model
+        if gate := gates.before(ledger, share=job.source.share, model=model):
             move(ledger, job, State.WAITING, who=owner, values={"gate": gate})
             return None
         attempt = job.attempt + 1
@@ -318,8 +322,9 @@ def reminded(ledger: Ledger, job: Job, options: Options, *, sha256: str, who: st
 def finish(ledger: Ledger, job: Job, warnings: Sequence[Notice], *, rss_peak: int | None) -> Job:
     """Running → done. Everything published is on disk by now."""
     pairs = json.dumps([[notice.code, dict(notice.detail)] for notice in warnings])
+    values = {"warnings": pairs, "workload": LINE}
     with ledger.writing():
-        done = move(ledger, job, State.DONE, who=job.owner or "", values={"warnings": pairs})
+        done = move(ledger, job, State.DONE, who=job.owner or "", values=values)
         _end_attempt(ledger, job, State.DONE, None, rss_peak)
         return done
 
@@ -372,7 +377,7 @@ def requeue(ledger: Ledger, job: Job, *, who: str, options: Options | None = Non
     values: dict[str, object] = {"errors": 0, "crashes": 0, "losses": 0, "cancel": 0}
     with ledger.writing():
         if job.state is State.DONE or options is not None:
-            values["epoch"] = job.epoch + 1
+            values |= {"epoch": job.epoch + 1, "workload": LINE}
             _write_epoch(ledger, job.id, job.epoch + 1, options or job.options, who)
         return move(ledger, job, State.QUEUED, who=who, values=values)
 

@@ -8,13 +8,31 @@ from __future__ import annotations
 from appliance.states import State
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
+from appliance.store.schema import TO_EXPORT
 
 
 def queued(ledger: Ledger, *, short: bool, limit: int) -> list[int]:
-    """Numbers of jobs that may be claimed, the next one first: the short ones, or the others."""
-    which = ">" if short else "<="
+    """Numbers of jobs that may be claimed, the next one first: the short ones, or the others.
+
+    An edited text that is only to be exported is short, however long its recording is, and
+    comes before all: a person has just pressed a button.
+    """
+    if short:
+        edited = ledger.rows(
+            # The plus keeps SQLite from walking past everything that is queued.
+            f"SELECT id FROM job WHERE +state = ? AND {TO_EXPORT} ORDER BY id LIMIT ?",
+            [State.QUEUED, limit],
+        )
+        numbers = [row["id"] for row in edited]
+        if len(numbers) == limit:
+            return numbers
+        return numbers + _others(ledger, "priority > 0", limit=limit - len(numbers))
+    return _others(ledger, "priority <= 0", limit=limit)
+
+
+def _others(ledger: Ledger, which: str, *, limit: int) -> list[int]:
     rows = ledger.rows(
-        f"SELECT id FROM job WHERE state = ? AND priority {which} 0"
+        f"SELECT id FROM job WHERE state = ? AND {which} AND NOT {TO_EXPORT}"
         " ORDER BY priority DESC, id LIMIT ?",
         [State.QUEUED, limit],
     )

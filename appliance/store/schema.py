@@ -32,6 +32,8 @@ HAS_ENDED: Final = (
     "+job.state IN ('cancelled', 'dead', 'done', 'failed', 'skipped', 'source-missing')"
 )
 
+TO_EXPORT: Final = "workload = 'reexport'"  # likewise
+
 
 @migrations()
 def first(db: Database) -> None:
@@ -162,6 +164,68 @@ BEGIN SELECT raise(ABORT, 'what was done was done'); END;
 
 CREATE TRIGGER audit_stays BEFORE DELETE ON audit
 BEGIN SELECT raise(ABORT, 'what was done was done'); END
+"""
+
+
+@migrations()
+def revisions(db: Database) -> None:
+    """What people changed in a transcript; which jobs are queued for that alone."""
+    for statement in _REVISIONS.split(";\n\n"):
+        db.conn.execute(statement)
+    db.conn.execute(f"CREATE INDEX job_to_export ON job (id) WHERE {TO_EXPORT}")
+
+
+@migrations()
+def search(db: Database) -> None:
+    """What was said, to be searched. What is recorded already is filled in later, bit by bit."""
+    for statement in _SEARCH.split(";\n\n"):
+        db.conn.execute(statement)
+    db.conn.execute(
+        "INSERT INTO unindexed (below) SELECT max(job) + 1 FROM transcript HAVING count(*) > 0"
+    )
+
+
+_REVISIONS = """
+CREATE TABLE revision (
+    job INTEGER NOT NULL REFERENCES job (id),
+    epoch INTEGER NOT NULL,
+    n INTEGER NOT NULL,          -- from 1; 0 is the transcript as it was recorded
+    kind TEXT NOT NULL CHECK (kind IN ('edit', 'replace', 'undo')),
+    same_as INTEGER,             -- of an undo: the revision it equals
+    body BLOB,                   -- of any other: zlib of JSON, what changed since the one before
+    who TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    exported_ms INTEGER,         -- when the files beside the recording said so; NULL: not yet
+    PRIMARY KEY (job, epoch, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER revision_is_final
+BEFORE UPDATE OF job, epoch, n, kind, same_as, body, who, at_ms ON revision
+BEGIN SELECT raise(ABORT, 'an edit is undone by another one'); END
+"""
+
+_SEARCH = """
+CREATE TABLE spoken (
+    id INTEGER PRIMARY KEY,      -- job, task and place of a segment: search.row_of
+    start REAL NOT NULL,         -- seconds
+    text TEXT NOT NULL,
+    unspaced INTEGER NOT NULL    -- 1: some of it is of a script without spaces
+) STRICT;
+
+CREATE INDEX spoken_unspaced ON spoken (id) WHERE unspaced = 1;
+
+CREATE VIRTUAL TABLE spoken_words USING fts5 (
+    text, content = 'spoken', content_rowid = 'id', columnsize = 0,
+    tokenize = 'unicode61 remove_diacritics 2'
+);
+
+CREATE VIRTUAL TABLE spoken_trigrams USING fts5 (
+    text, content = 'spoken', content_rowid = 'id', columnsize = 0, tokenize = 'trigram'
+);
+
+CREATE TABLE unindexed (
+    below INTEGER NOT NULL       -- transcripts of jobs below this number are not in there yet
+) STRICT
 """
 
 _FIRST = """

@@ -11,7 +11,7 @@ import zlib
 from typing import Final
 
 from appliance.nouns import Options, Transcript
-from appliance.store import jobs
+from appliance.store import jobs, search
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from appliance.values import from_json, to_json
@@ -34,13 +34,14 @@ def record(
 ) -> None:
     """Write a transcript down for good, fenced by the job's attempt. A second one is dropped.
 
-    `origin` is MADE or REGAINED. What comes after a regained one of the same job may be
-    made of it, and is not reused for another job either.
+    From then on it is what `search` finds of this job. `origin` is MADE or REGAINED. What
+    comes after a regained one of the same job may be made of it, and is not reused for
+    another job either.
     """
     body = to_json(transcript)
     with ledger.writing() as db:
         jobs.cancel_asked(ledger, job)  # raises Fenced when somebody newer has the job
-        db.execute(
+        written = db.execute(
             "INSERT INTO transcript (job, epoch, task, source_sha256, asked_sha256, sha256,"
             " body, at_ms, regained) SELECT ?, ?, ?, ?, ?, ?, ?, ?, max(?, coalesce("
             " (SELECT ? FROM transcript WHERE job = ? AND epoch < ? AND regained > 0), 0))"
@@ -52,7 +53,9 @@ def record(
                 zlib.compress(body, 6),
                 *(ledger.clock().wall_ms, origin, _OF_REGAINED, job.id, job.epoch),
             ],
-        )
+        ).rowcount
+        if written:
+            search.index(ledger, job, transcript)
 
 
 def was_regained(ledger: Ledger, job: Job) -> bool:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from appliance.box import Box
-from appliance.store.jobs import Job
+from appliance.store.jobs import LINE, REEXPORT, Job
+from appliance.workloads.reexport import reexport
 from appliance.workloads.transcription import transcription
 
 WORKLOADS: Final[Mapping[str, Callable[[Job, Box], None]]] = {
-    "transcription": transcription,
+    LINE: transcription,
+    REEXPORT: reexport,
 }

@@ -9,7 +9,7 @@ transcript was recorded goes straight to delivering.
 What touches the share (stage, deliver, the note) is done by a porter, a child that can be
 killed: a file server that hangs holds no thread of ours.
 
-Not here: how any stage does it (its own module), how errors end (tasks).
+Not here: how any stage does it (its own module), the last three (ending), how errors end (tasks).
 """
 
 from __future__ import annotations
@@ -19,19 +19,18 @@ import functools
 import time
 from collections.abc import Callable
 
-from appliance import logbook, report, stage, weights
+from appliance import logbook, stage, weights
 from appliance.box import Box
-from appliance.errors import Cancelled, Interrupted, ShareOffline, SourceMissing
+from appliance.errors import Cancelled, ShareOffline, SourceMissing
 from appliance.nouns import Notice, Provenance, Staged, Transcript, display
 from appliance.settings import Share
-from appliance.states import Stage, State
-from appliance.store import exports, jobs, partials, restores, transcripts
+from appliance.states import Stage
+from appliance.store import jobs, partials, restores, transcripts
 from appliance.store.jobs import Job
 from appliance.transcribe import Request, transcribe
 from appliance.transcribe.checkpoint import Checkpoint
 from appliance.values import to_plain
-
-_GRACE_SECONDS = 10.0  # a job may go on for this long when the worker is told to stop
+from appliance.workloads import ending
 
 
 def transcription(job: Job, box: Box) -> None:
@@ -42,14 +41,15 @@ def transcription(job: Job, box: Box) -> None:
     try:
         job = _remembered(job, share, box)
         recorded, rss_peak = _recorded(job, share, box)
-        box.owner.progress(job.id, stage=Stage.DELIVER)
-        job = jobs.enter(box.ledger, job, Stage.DELIVER, duration=recorded[0].duration)
-        logbook.enter(Stage.DELIVER)
-        if not transcripts.was_regained(box.ledger, job):  # else they lie there since then
-            box.porters.carry("deliver", job, share, stop=_going_down(job, box))
-        _note_exports(job, box)
-        report.report(job, note=lambda: _take_note_back(job, share, box))
-        jobs.finish(box.ledger, job, _warnings(recorded), rss_peak=rss_peak)
+        ending.end(
+            job,
+            share,
+            box,
+            _warnings(recorded),
+            duration=recorded[0].duration,
+            lies_there=transcripts.was_regained(box.ledger, job),
+            rss_peak=rss_peak,
+        )
     finally:
         stage.free(box.settings.state("spool"), job.id)
 
@@ -61,13 +61,6 @@ def _remembered(job: Job, share: Share, box: Box) -> Job:
     box.porters.carry("regain", job, share, stop=_stopper(job, box))
     jobs.cancel_asked(box.ledger, job)  # raises Fenced when somebody newer has it
     return jobs.must(box.ledger, job.id)
-
-
-def _note_exports(job: Job, box: Box) -> None:
-    there = [one for one in exports.of_job(box.ledger, job.id) if one.state == "published"]
-    for one in there:
-        logbook.note("export", name=display(one.path), format=one.format, bytes=one.bytes)
-    logbook.note("exported", files=len(there), bytes=sum(one.bytes for one in there))
 
 
 def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...], int | None]:
@@ -161,7 +154,7 @@ def _cancelled(job: Job, box: Box) -> bool:
 
 def _stopper(job: Job, box: Box) -> Callable[[], None]:
     """What a stage asks every second: is this job still wanted, and still ours?"""
-    going_down = _going_down(job, box)
+    going_down = ending.going_down(job, box)
 
     def stop() -> None:
         if _cancelled(job, box):
@@ -169,27 +162,6 @@ def _stopper(job: Job, box: Box) -> Callable[[], None]:
         going_down()
 
     return stop
-
-
-def _going_down(job: Job, box: Box) -> Callable[[], None]:
-    """The same of a stage that is not cancelled: half a set of files helps nobody."""
-    patience = _GRACE_SECONDS
-
-    def stop() -> None:
-        nonlocal patience
-        box.sign(job.id)
-        if box.stopping.is_set():
-            patience -= 1.0
-            if patience < 0:
-                raise Interrupted
-
-    return stop
-
-
-def _take_note_back(job: Job, share: Share, box: Box) -> None:
-    """Have the note of an earlier failure removed, where there is one."""
-    if report.is_note_due(box.ledger, share, job, None, State.DONE):
-        box.porters.carry("note", job, share, stop=_going_down(job, box))
 
 
 def _warnings(recorded: tuple[Transcript, ...]) -> list[Notice]:

@@ -28,6 +28,7 @@ from tests.bench import (
     processor,
     report,
     scale,
+    search,
     stages,
     windows,
     words,
@@ -44,6 +45,7 @@ PARTS: Final[Mapping[str, Callable[[Amount, Path], list[Figure]]]] = {
     "eta": eta.run,
     "words": words.run,
     "scale": scale.run,
+    "search": search.run,
 }
 
 

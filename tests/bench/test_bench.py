@@ -14,8 +14,10 @@ import pytest
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 
 from appliance import weights
+from appliance.store import search as store_search
+from appliance.store.ledger import Ledger
 from tests import noise_model
-from tests.bench import Amount, Figure, p95, peer, report, stages
+from tests.bench import Amount, Figure, p95, peer, report, search, stages
 from tests.line.running import SAMPLES
 
 SAMPLE = os.path.join(SAMPLES, "welcome-english.wav")
@@ -63,6 +65,16 @@ def test_a_model_that_knows_its_lines_says_as_much_to_everybody(tmp_path: Path) 
     assert [len(segment.tokens) for segment in said] == [12, 12, 12, 12]
     assert all(segment.avg_logprob > -0.1 for segment in said)
     assert all(segment.temperature == 0 for segment in said)
+
+
+def test_a_search_finds_what_it_is_timed_on(tmp_path: Path) -> None:
+    figures = {one.what: one for one in search.run(Amount.SMOKE, tmp_path)}
+    assert len(figures) == 13
+    assert all(one.value > 0 for one in figures.values())
+    assert figures["all of its steps"].how != "1 transactions"
+    with Ledger(str(tmp_path / "search")) as ledger:
+        assert store_search.left(ledger) is None
+        assert len({hit.job for hit in store_search.find(ledger, "の", limit=600)}) > 100
 
 
 def test_a_bar_is_met_or_missed_or_there_is_none() -> None:

@@ -1,10 +1,10 @@
 """Lane: die at every single system call that changes or locks something.
 
 Random kills hardly ever hit the moment between a rename and the commit that knows of it;
-here every call of a job, a retry, a round of recover, a discovery and a job asked for
-anew is hit in its turn, each followed by what a restarted box does. An export that was
-already in its place when the process died must be left as it lies: adopted, not written
-again.
+here every call of a job, a retry, a round of recover, a discovery, a job asked for anew and
+one whose text was edited is hit in its turn, each followed by what a restarted box does. An
+export that was already in its place when the process died must be left as it lies: adopted,
+not written again.
 
 Not here: calls that fail instead (errors), whole processes (kill).
 """

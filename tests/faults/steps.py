@@ -30,7 +30,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Final
 
-from appliance import recover, tasks
+from appliance import recover, revise, tasks
 from appliance.bell import Bell
 from appliance.box import Box, open_box
 from appliance.errors import ApplianceError, EngineUnreachable, GpuMemory
@@ -170,6 +170,19 @@ def _one_done(where: str) -> list[Dropped]:
     return dropped
 
 
+def _one_edited(where: str) -> list[Dropped]:
+    """Done, and corrected since: its files are to be written anew."""
+    dropped = _one_queued(where)
+    finish(where)
+    settings = settings_in(where)
+    with Ledger(settings.state_dir) as ledger:
+        text = revise.opened(ledger, 1)
+        task = text.transcripts[0].task
+        corrected = ["Corrected by a person."]
+        revise.edit(ledger, 1, on=text.tag, task=task, first=0, texts=corrected, who="page")
+    return dropped
+
+
 def _four_left_lying(where: str) -> list[Dropped]:
     """One whose worker died, one whose wait is over, one behind a gate, one nobody rang for."""
     dropped = [put(where, f"{number}.wav") for number in range(4)]
@@ -238,6 +251,7 @@ SCENARIOS: Final[Mapping[str, tuple[Prepare, Callable[[Settings], None]]]] = {
     "reconcile": (_four_left_lying, _do_reconcile),
     "discovery": (_one_to_be_found, _do_discover),
     "again": (_one_done, _do_jobs),
+    "edited": (_one_edited, _do_jobs),
 }
 
 

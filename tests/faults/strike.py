@@ -11,6 +11,7 @@ Not here: which points are hit and what is counted (points, errors).
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -157,7 +158,7 @@ class Range:
         self._where = where
         self._engine = os.path.join(where, "engine.sock")
         self._models: dict[str, list[Dropped]] = {}
-        self._number = 0
+        self._numbers = itertools.count(1)  # asked by several threads
         self._open = contextlib.ExitStack()
         self._runners: queue.Queue[Runner] = queue.Queue()
 
@@ -187,8 +188,7 @@ class Range:
     def _box(self, scenario: str) -> Iterator[tuple[str, Runner]]:
         """Lend a fresh copy of a scenario's box, and somebody to run it."""
         runner = self._runners.get()
-        self._number += 1
-        where = os.path.join(self._where, f"{scenario}-{self._number}")
+        where = os.path.join(self._where, f"{scenario}-{next(self._numbers)}")
         try:
             steps.copy(self._model(scenario), where)
             yield where, runner

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -124,6 +125,17 @@ def _broken_queue(scene: Scene) -> None:
         stream.write(b"\xff" * 4096)
 
 
+def _corrected(scene: Scene, changes: str, exported: str) -> None:
+    """A revision that removes nothing or something, and whether the files are said to hold it."""
+    body = zlib.compress(changes.encode()).hex()
+    columns = "job, epoch, n, kind, body, who, at_ms, exported_ms"
+    values = f"id, epoch, 1, 'edit', x'{body}', 'me', 0, {exported}"
+    done = "FROM job WHERE state = 'done'"
+    scene.sql(f"INSERT INTO revision ({columns}) SELECT {values} {done}")
+
+
+_NO_FIRST = '[{"task": "transcribe", "first": 0, "count": 1, "segments": []}]'
+
 HARM: dict[str, tuple[Callable[[Scene], object], str]] = {
     "an export is gone": (lambda s: os.unlink(s.file("talk.srt")), "lost"),
     "an export is cut": (_one_byte_less, "torn"),
@@ -171,6 +183,8 @@ HARM: dict[str, tuple[Callable[[Scene], object], str]] = {
         "torn",
     ),
     "a transcript that is gone": (lambda s: s.sql("DELETE FROM transcript"), "lost"),
+    "a correction in no file": (lambda s: _corrected(s, "[]", "NULL"), "lost"),
+    "files without a correction": (lambda s: _corrected(s, _NO_FIRST, "1"), "torn"),
     "a queue that is damaged": (_broken_queue, "damaged"),
 }
 

@@ -2,12 +2,13 @@
 
 In: the state directory, the roots of the shares, what was dropped and how it must have
 ended. Out: a sentence for every violation, none when all is well. It reads the ledger's
-tables and the files by itself and believes no function of the product but two, which are
-what an export must equal: the pure rendering, and the reading of a recorded transcript.
+tables and the files by itself and believes no function of the product but three, which are
+what an export must equal: the pure rendering, the reading of a recorded transcript, and what a
+revision makes of one.
 
     lost        a dropped file without a job, or whose job did not end as it must
     duplicate   two jobs or two ends for one ask, two contents under one name, a second file
-    torn        an export that is not the rendering of the recorded transcript, to the byte
+    torn        an export that is not the rendering of the newest revision, to the byte
     stray       hidden files, copies in the spool, dead owners, files nobody can explain
     touched     a recording whose bytes, times or mode are not what they were
     mixed       a transcript of other bytes than those of its recording
@@ -31,9 +32,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from appliance import export
-from appliance.nouns import Options, Transcript
+from appliance.nouns import Change, Options, Transcript
 from appliance.states import ENDED
-from appliance.values import from_json
+from appliance.store import revisions
+from appliance.values import from_json, from_plain
 from tests.faults.recordings import Dropped
 
 NOTE: Final = b".ERROR.txt"
@@ -146,7 +148,9 @@ def _jobs(case: _Case) -> Iterator[str]:
 
 
 def _steps(case: _Case) -> Iterator[str]:
-    """Every epoch of a job was done once at most, and each step begins where the last ended."""
+    """Every epoch of a job was done once at most, and once more for each of its revisions; each
+    step begins where the last ended.
+    """
     ends: Counter[tuple[int, int]] = Counter()
     at: dict[int, str] = {}
     for row in case.rows("SELECT job, epoch, was, became FROM event ORDER BY id"):
@@ -155,7 +159,7 @@ def _steps(case: _Case) -> Iterator[str]:
             yield f"duplicate: job {row['job']} left {row['was']} while it was {at[row['job']]}"
         at[row["job"]] = row["became"]
     for (job, epoch), count in ends.items():
-        if count > 1:
+        if count > 1 + len(_revisions(case, job, epoch)):
             yield f"duplicate: job {job}, epoch {epoch} was done {count} times"
     for row in case.rows("SELECT id, epoch, state FROM job"):
         if at.get(row["id"]) != row["state"]:
@@ -178,9 +182,13 @@ def _exports(case: _Case) -> Iterator[str]:
         if row["state"] == "done":
             for transcript, body in _transcripts(case, row["id"], row["epoch"]):
                 yield from _mixed(row, transcript, body, contents.get((row["share"], row["path"])))
-                wanted |= _renderings(row, transcript)
+                changes = _changes(case, row["id"], row["epoch"])
+                wanted |= _renderings(row, revisions.applied(transcript, changes))
             if not wanted:
                 yield f"lost: job {row['id']} is done without a transcript"
+            for revision in _revisions(case, row["id"], row["epoch"]):
+                if revision["exported_ms"] is None:
+                    yield f"lost: revision {revision['n']} of job {row['id']} is in no file"
         yield from _compared(case, row, wanted)
     yield from _second_files(case)
 
@@ -192,6 +200,19 @@ def _transcripts(case: _Case, job: int, epoch: int) -> Iterator[tuple[Transcript
         body = zlib.decompress(row["body"])
         if hashlib.sha256(body).hexdigest() == row["sha256"]:
             yield from_json(Transcript, body), body
+
+
+def _revisions(case: _Case, job: int, epoch: int) -> list[sqlite3.Row]:
+    return case.rows(
+        "SELECT n, body, exported_ms FROM revision WHERE job = ? AND epoch = ? ORDER BY n",
+        *(job, epoch),
+    )
+
+
+def _changes(case: _Case, job: int, epoch: int) -> list[Change]:
+    """What was edited; no lane undoes anything."""
+    bodies = [zlib.decompress(row["body"]) for row in _revisions(case, job, epoch)]
+    return [from_plain(Change, one) for body in bodies for one in json.loads(body)]
 
 
 def _mixed(
@@ -249,6 +270,8 @@ def _published_twice(case: _Case, seen: Contents) -> Iterator[str]:
     asked: Counter[tuple[str, bytes]] = Counter()
     for row in case.rows("SELECT share, path, epoch FROM job"):
         asked[row["share"], os.path.splitext(row["path"])[0]] += row["epoch"]
+    for row in case.rows("SELECT share, path FROM job JOIN revision ON revision.job = job.id"):
+        asked[row["share"], os.path.splitext(row["path"])[0]] += 1
     for (share, path), contents in seen.items():
         if path.endswith(NOTE):
             continue

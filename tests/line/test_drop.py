@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 
 import pytest
@@ -163,3 +165,26 @@ def test_a_folder_that_wants_no_transcripts_gets_none(box: Running) -> None:
     box.drop(ENGLISH, "private", "talk.wav")
     box.ended(box.drop(ENGLISH, "public", "talk.wav"))
     assert box.names("private") == [".notranscribe", "talk.wav"]
+
+
+def test_a_corrected_text_is_in_every_file_a_moment_later(box: Running) -> None:
+    path = box.drop(ENGLISH, "corrected", "talk.wav")
+    job = box.ended(path)
+    with open(box.path("corrected", "talk.srt"), "a", encoding="utf-8") as stream:
+        stream.write("my own words\n")
+    command = [sys.executable, "-m", "appliance", "--settings", box.file, "text"]
+    exchange = ["replace", str(job.id), "meeting", "Zusammenkunft"]
+    done = subprocess.run([*command, *exchange], capture_output=True, text=True, check=True)
+    assert f"{job.id}: revision 1.1" in done.stdout
+
+    def corrected() -> bool:
+        now = box.job(path)
+        return now is not None and now.state is State.DONE and now.attempt == job.attempt + 1
+
+    box.until(corrected, "the corrected files", seconds=20.0)
+    assert box.names("corrected") == sorted([*exports_of("talk"), "talk (2).srt", "talk.wav"])
+    for name in ("talk.txt", "talk.json", "talk.vtt", "talk (2).srt"):
+        with open(box.path("corrected", name), encoding="utf-8") as stream:
+            assert "Zusammenkunft" in stream.read()
+    with open(box.path("corrected", "talk.srt"), encoding="utf-8") as stream:
+        assert "Zusammenkunft" not in stream.read()
