@@ -8,14 +8,15 @@ Not here: asking the ledger in SQL (appliance.store), how it looks (templates).
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from typing import Final
 
-from appliance import daemon, weights
-from appliance.health import checks, isolation
+from appliance import alarm, daemon, weights
+from appliance.health import room
+from appliance.health.checks import Seen
+from appliance.health.finding import Level
 from appliance.roster import LEAST_LONG
-from appliance.settings import GB, Settings
+from appliance.settings import Settings
 from appliance.states import State
 from appliance.store import attempts, board, gates, jobs, shares, sightings
 from appliance.store.board import Tally
@@ -26,13 +27,12 @@ from appliance.store.shares import ShareRow
 from appliance.store.sightings import Sighting
 from web import asked, words
 from web.estimate import Working, seconds_until_ready, working
-from web.needs import Need, Seen, needs
+from web.needs import Need, needs
 
 _SHOWN: Final = 10  # rows of each list; the rest is counted, and on /jobs
 _FORESEEN: Final = 2000  # queued jobs
 _FORESEEN_SECONDS: Final = 7 * 86_400.0
 _DAY_MS: Final = 24 * 3600 * 1000
-_IDLE_MS: Final = 60 * 1000
 WAITING: Final = (State.WAITING, State.RETRY_WAIT, State.DISCOVERED, State.HELD)
 
 
@@ -108,25 +108,13 @@ def gather(ledger: Ledger, settings: Settings) -> Overview:
     arriving = _arriving(ledger)
     rows = tuple(shares.get(ledger, one.name) for one in settings.share)
     day = board.tally(ledger, since_ms=now.wall_ms - _DAY_MS)
-    stuck = not running and queue and now.wall_ms - queue[0].updated_ms > _IDLE_MS
-    room = _disk(settings)
-    looked_at = Seen(
-        settings,
-        asked.answers(),
-        tuple(gates.closed(ledger)),
-        rows,
-        day,
-        idle_queue=counts[State.QUEUED] if stuck else 0,
-        free_gb=room.free / GB,
-        isolation=isolation.known(settings.run_dir),
-        dead=checks.not_running(settings.state_dir, settings.run_dir),
-    )
-    found = needs(looked_at)
+    seen = asked.seen()
+    found = needs(seen, alarm.firing(ledger, settings.run_dir))
     return Overview(
         now=now,
         verdict=_verdict(found, counts, arriving.count, _ready_ms(ledger, settings, at_work)),
         needs=found,
-        gates=looked_at.gates,
+        gates=tuple(gates.closed(ledger)),
         working=at_work,
         queue=queue,
         waiting=tuple(board.page(ledger, WAITING, limit=_SHOWN)),
@@ -134,7 +122,7 @@ def gather(ledger: Ledger, settings: Settings) -> Overview:
         arriving=arriving,
         recent=tuple(board.lately_ended(ledger, limit=_SHOWN)),
         shares=rows,
-        disk=room,
+        disk=_disk(settings, seen),
         day=day,
         selftest=uses_selftest(settings),
     )
@@ -178,11 +166,13 @@ def _verdict(
     return Verdict(tone, f"All good — {doing or 'nothing to do'}", ready_ms)
 
 
-def _disk(settings: Settings) -> Disk:
-    room = shutil.disk_usage(settings.state_dir)
-    levels = ((settings.disk.stop_below_gb, "bad"), (settings.disk.warn_below_gb, "wait"))
-    level = next((tone for limit, tone in levels if room.free < limit * GB), "good")
-    return Disk(room.free, room.total, level)
+def _disk(settings: Settings, seen: Seen) -> Disk:
+    tightest = room.rooms(settings)[0]
+    told = next((one for one in seen.findings if one.code == "disk"), None)
+    return Disk(tightest.free, tightest.total, _TONES[told.level if told else Level.OK])
+
+
+_TONES: Final = {Level.OK: "good", Level.WARN: "wait", Level.FAIL: "bad"}
 
 
 def uses_selftest(settings: Settings) -> bool:

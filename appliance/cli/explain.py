@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Iterable
 from typing import Final
@@ -11,7 +12,7 @@ import click
 from appliance import doctor
 from appliance.cli.site import Site, plain, say, site
 from appliance.explain import There, explain
-from appliance.health import checks
+from appliance.health import checks, models
 from appliance.health.finding import Finding, Level
 
 _PATIENCE_SECONDS: Final = 3.0
@@ -56,8 +57,11 @@ def _look(path: bytes) -> There:
 @site
 def check(of: Site) -> None:
     """Say how the box is; exit 1 when something is wrong."""
+    settings = of.settings()
     with of.ledger(make=True) as ledger:
-        _tell(of, checks.ask_all(ledger, of.settings()))
+        with contextlib.suppress(OSError):  # a full disk: names and sizes must do
+            models.ask(settings)
+        _tell(of, checks.look(ledger, settings).findings)
 
 
 @click.command("doctor")
@@ -65,17 +69,21 @@ def check(of: Site) -> None:
 def doctor_(of: Site) -> None:
     """Everything `check` asks, and what this platform allows."""
     with of.ledger(make=True) as ledger:
-        _tell(
-            of,
-            [*doctor.examine(of.settings().engine.device), *checks.ask_all(ledger, of.settings())],
-        )
+        platform = list(doctor.examine(of.settings().engine.device))
+        _tell(of, [*platform, *checks.look(ledger, of.settings()).findings])
 
 
 def _tell(of: Site, findings: Iterable[Finding]) -> None:
     found = list(findings)
     if of.as_json:
         rows = [
-            {"code": f.code, "level": f.level.name, "text": f.text, "remedy": f.remedy}
+            {
+                "code": f.name,
+                "error": f.error,
+                "level": f.level.name,
+                "text": f.text,
+                "remedy": f.remedy,
+            }
             for f in found
         ]
         of.table(rows, ())
@@ -83,7 +91,7 @@ def _tell(of: Site, findings: Iterable[Finding]) -> None:
         for finding in found:
             mark, colour = _MARKS[finding.level]
             click.echo(
-                f"{click.style(mark, fg=colour)}  {plain(f'{finding.code}: {finding.text}')}"
+                f"{click.style(mark, fg=colour)}  {plain(f'{finding.name}: {finding.text}')}"
             )
             if finding.remedy and finding.level is not Level.OK:
                 click.echo(f"      {finding.remedy}")

@@ -86,6 +86,13 @@ def partials(db: Database) -> None:
     )
 
 
+@migrations()
+def alerts(db: Database) -> None:
+    """What is wrong with the box, what people are told of it, and the hour as last known."""
+    for statement in _ALERTS.split(";\n\n"):
+        db.conn.execute(statement)
+
+
 _FIRST = """
 CREATE TABLE share (
     name TEXT PRIMARY KEY,
@@ -243,6 +250,56 @@ CREATE TRIGGER job_moves_by_the_table BEFORE UPDATE OF state ON job
 WHEN new.state <> old.state
     AND NOT EXISTS (SELECT 1 FROM transition WHERE was = old.state AND became = new.state)
 BEGIN SELECT raise(ABORT, 'not a step of the table of states'); END
+"""
+
+
+_ALERTS = """
+CREATE TABLE alert (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,          -- of the finding: disk, share meetings
+    code TEXT NOT NULL,          -- of the check
+    level INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    remedy TEXT NOT NULL,
+    error TEXT,                  -- code in the catalogue
+    phase TEXT NOT NULL CHECK (phase IN ('pending', 'open', 'clearing', 'closed')),
+    since_ms INTEGER NOT NULL,
+    phase_bt REAL NOT NULL,
+    boot_id TEXT NOT NULL,
+    opened_ms INTEGER,
+    closed_ms INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX alert_live ON alert (name) WHERE phase <> 'closed';
+
+CREATE INDEX alert_by_end ON alert (name, closed_ms) WHERE phase = 'closed';
+
+CREATE TABLE outbox (
+    id TEXT PRIMARY KEY,
+    channel TEXT NOT NULL,
+    body TEXT NOT NULL,
+    made_ms INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'sent', 'given-up')),
+    due_bt REAL,
+    boot_id TEXT,
+    ended_ms INTEGER,
+    why TEXT
+) STRICT;
+
+CREATE INDEX outbox_waiting ON outbox (channel, made_ms) WHERE state = 'waiting';
+
+CREATE TABLE channel (
+    name TEXT PRIMARY KEY,
+    failures INTEGER NOT NULL DEFAULT 0,
+    rests_bt REAL,
+    boot_id TEXT,
+    why TEXT
+) STRICT;
+
+CREATE TABLE bookmark (what TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
+
+CREATE TABLE clock (wall_ms INTEGER NOT NULL, doubt_bt REAL, boot_id TEXT) STRICT
 """
 
 
