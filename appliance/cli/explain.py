@@ -9,11 +9,15 @@ from typing import Final
 
 import click
 
-from appliance import doctor
+from appliance import alarm, daemon, doctor, journal
 from appliance.cli.site import Site, plain, say, site
+from appliance.errors import AlreadyRunning
 from appliance.explain import There, explain
 from appliance.health import checks, models
 from appliance.health.finding import Finding, Level
+from appliance.settings import Settings
+from appliance.store import schema
+from appliance.store.ledger import Ledger
 
 _PATIENCE_SECONDS: Final = 3.0
 _MARKS: Final = {Level.OK: ("ok", "green"), Level.WARN: ("!!", "yellow"), Level.FAIL: ("XX", "red")}
@@ -54,14 +58,36 @@ def _look(path: bytes) -> There:
 
 
 @click.command()
+@click.option(
+    "--every",
+    type=click.FloatRange(min=1.0),
+    metavar="SECONDS",
+    help="Look again and again, in silence, and open and close alerts, until TERM.",
+)
 @site
-def check(of: Site) -> None:
+def check(of: Site, *, every: float | None) -> None:
     """Say how the box is; exit 1 when something is wrong."""
     settings = of.settings()
-    with of.ledger(make=True) as ledger:
-        with contextlib.suppress(OSError):  # a full disk: names and sizes must do
-            models.ask(settings)
-        _tell(of, checks.look(ledger, settings).findings)
+    if every is None:
+        with of.ledger(make=True) as ledger:
+            with contextlib.suppress(OSError):  # a full disk: names and sizes must do
+                models.ask(settings)
+            _tell(of, checks.look(ledger, settings).findings)
+    else:
+        _stay(settings, every)
+
+
+def _stay(settings: Settings, every: float) -> None:
+    journal.to_stderr("check")
+    schema.prepare(settings.state_dir, thorough=False)
+    with (
+        daemon.only_one(settings.run_dir, "check") as alone,
+        Ledger(settings.state_dir) as ledger,
+    ):
+        if not alone:
+            raise AlreadyRunning(where=settings.state_dir)
+        daemon.ready()
+        alarm.stay(ledger, settings, every=every, stop=daemon.stopped())
 
 
 @click.command("doctor")

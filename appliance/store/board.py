@@ -70,12 +70,13 @@ def lately_ended(ledger: Ledger, *, limit: int = 10) -> list[Job]:
     return [from_row(row) for row in rows]
 
 
-def tally(ledger: Ledger, *, since_ms: int) -> Tally:
-    """How many jobs have ended since then."""
+def tally(ledger: Ledger, *, since_ms: int, of: Sequence[str] = ()) -> Tally:
+    """How many jobs have ended since then; `of` these shares, or of all."""
+    only = f" AND share IN ({', '.join('?' * len(of))})" if of else ""
     row = ledger.row(
         "SELECT total(state = ?) AS done,"
         " total(state = ? AND coalesce(warnings, '[]') <> '[]') AS warned,"
-        f" total(state IN (?, ?)) AS failed FROM job WHERE {HAS_ENDED} AND updated_ms >= ?",
-        [State.DONE, State.DONE, State.FAILED, State.DEAD, since_ms],
+        f" total(state IN (?, ?)) AS failed FROM job WHERE {HAS_ENDED} AND updated_ms >= ?{only}",
+        [State.DONE, State.DONE, State.FAILED, State.DEAD, since_ms, *of],
     )
     return Tally(**{name: int(count) for name, count in (row or {}).items()})

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from appliance.states import ENDED
+from appliance.states import ENDED, State
 from appliance.store.ledger import Ledger
 
 
@@ -58,6 +58,34 @@ def of_job(ledger: Ledger, job: int) -> Iterator[Event]:
         [job],
     ):
         yield Event(**row)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A job that ended without a transcript."""
+
+    job: int
+    share: str
+    path: bytes
+    code: str | None
+
+
+def newest(ledger: Ledger) -> int:
+    """The number of the last step that any job took."""
+    row = ledger.row("SELECT max(id) AS id FROM event")
+    return int(row["id"] or 0) if row else 0
+
+
+def failures(ledger: Ledger, *, after: int, until: int, limit: int = 200) -> list[Failure]:
+    """Jobs that failed, or were given up, in the steps after that number until this one."""
+    rows = ledger.rows(
+        "SELECT event.job, job.share, job.path, event.code FROM event"
+        " JOIN job ON job.id = event.job"
+        " WHERE event.id > ? AND event.id <= ? AND event.became IN (?, ?)"
+        " ORDER BY event.id LIMIT ?",
+        [after, until, State.FAILED, State.DEAD, limit],
+    )
+    return [Failure(**row) for row in rows]
 
 
 def expired(ledger: Ledger, *, before_ms: int, limit: int = -1) -> list[int]:
