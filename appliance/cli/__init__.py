@@ -13,7 +13,18 @@ import sys
 import click
 
 from appliance import __version__
-from appliance.cli import backup, explain, jobs, models, processes, run, settings, shares, upkeep
+from appliance.cli import (
+    backup,
+    explain,
+    jobs,
+    models,
+    notifying,
+    processes,
+    run,
+    settings,
+    shares,
+    upkeep,
+)
 from appliance.cli.site import Site, say
 from appliance.errors import (
     AlreadyRunning,
@@ -38,7 +49,11 @@ def cli(context: click.Context, file: str | None, *, as_json: bool, verbose: boo
     context.obj = Site(file, as_json=as_json, verbose=verbose)
 
 
-for family in (run, processes, jobs, shares, settings, models, explain, backup, upkeep):
+_FAMILIES = (
+    *(run, processes, jobs, shares, settings),
+    *(models, explain, backup, upkeep, notifying),
+)
+for family in _FAMILIES:
     for verb in family.VERBS:
         cli.add_command(verb)
 

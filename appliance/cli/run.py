@@ -72,7 +72,7 @@ def up(of: Site) -> None:
             raise SystemExit(75)
         click.echo(f"the appliance runs on {settings.state_dir}; Ctrl-C stops it")
         click.echo(f"page: {_address(settings.web.listen)}")
-        raise SystemExit(_run(supervise.appliance(of.file, {})))
+        raise SystemExit(_run(supervise.appliance(of.file, {}, tell=bool(settings.notify.channel))))
 
 
 # --- demo ---------------------------------------------------------------------------------------
@@ -125,7 +125,8 @@ def _demo(ledger: Ledger, settings: Settings, file: str, *, once: bool) -> int:
         signal.signal(number, lambda _number, _frame: stopped.set())
     if _all_done(ledger, inbox):
         click.echo("already done: an earlier run has transcribed the samples")
-    processes = supervise.appliance(file, {"APPLIANCE_WEB_LISTEN": listen})
+    tell = bool(settings.notify.channel)
+    processes = supervise.appliance(file, {"APPLIANCE_WEB_LISTEN": listen}, tell=tell)
     with log, supervise.Supervisor(processes, note) as running:
         names = _drop_samples(inbox)
         code = _follow(ledger, settings, names, stopped, running)
