@@ -20,8 +20,9 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from appliance import daemon
 from appliance.alarm import news, steps, unsaved, words
-from appliance.errors import ApplianceError, LedgerDamaged, on_the_box
+from appliance.errors import ApplianceError, LedgerDamaged, NodeError, on_the_box
 from appliance.health import checks, models
 from appliance.health.checks import Seen
 from appliance.health.finding import Level
@@ -45,22 +46,23 @@ class Alarm:
         self._live: list[Alert] | None = None  # while the ledger does not have them
         self._owed: list[Alert] = []  # to be written when it takes them again
         self._passed: list[str] = []
+        self._unsent: list[Letter] = []
         self._news_due = 0.0
 
     def look(self) -> Seen:
         """Look once, and write down what follows. Raises LedgerDamaged: only a start mends it."""
-        with on_the_box(self._settings.run_dir):
-            models.ask(self._settings)
+        try:
+            with on_the_box(self._settings.run_dir):
+                models.ask(self._settings)
+        except NodeError as error:  # a full disk: names and sizes must do
+            log.warning("models: %s", error, extra={"code": error.code})
         seen = self._seen()
         now = self._ledger.clock()
-        takes = not any(one.code == "ledger" and one.level is Level.FAIL for one in seen.findings)
+        if any(one.code == "ledger" and one.level is Level.FAIL for one in seen.findings):
+            self._hold(seen, now)
+            return seen
         try:
-            if not takes:
-                self._hold(seen, now)
-                return seen
-            with self._ledger.writing():
-                self._keep(seen, now)
-                clocks.note(self._ledger, now)
+            self._ledger.insist(lambda: self._keep(seen, now))
         except LedgerDamaged:
             raise
         except ApplianceError as error:
@@ -100,10 +102,13 @@ class Alarm:
 
     def _keep(self, seen: Seen, now: Moment) -> None:
         """One step, in one transaction; without change nothing is written."""
-        live = self._live if self._live is not None else alerts.live(self._ledger)
-        step, posted = self._step(live, seen, now)
-        alerts.keep(self._ledger, [*self._owed, *step.changed], [*self._passed, *step.passed])
-        outbox.put(self._ledger, posted)
+        with self._ledger.writing():
+            live = self._live if self._live is not None else alerts.live(self._ledger)
+            step, posted = self._step(live, seen, now)
+            changed, passed = [*self._owed, *step.changed], [*self._passed, *step.passed]
+            alerts.keep(self._ledger, changed, passed)
+            outbox.put(self._ledger, [*self._unsent, *posted])
+            clocks.note(self._ledger, now)
 
     def _hold(self, seen: Seen, now: Moment) -> None:
         """One step, kept aside: the ledger takes nothing, and people must be told so."""
@@ -113,14 +118,20 @@ class Alarm:
         self._live = steps.applied(self._live, step)
         self._owed += step.changed
         self._passed += step.passed
-        with on_the_box(self._settings.run_dir):
-            unsaved.keep_letters(self._settings.run_dir, posted)
-            unsaved.keep_alerts(self._settings.run_dir, self._live)
+        self._unsent += posted
+        try:
+            with on_the_box(self._settings.run_dir):
+                unsaved.keep_letters(self._settings.run_dir, self._unsent)
+                unsaved.keep_alerts(self._settings.run_dir, self._live)
+        except NodeError as error:  # that disk is full as well: they wait in here
+            log.warning("alerts: %s", error, extra={"code": error.code})
+        else:
+            self._unsent = []
 
     def _settled(self, now: Moment) -> None:
         """The ledger has everything."""
         if self._live is not None:
-            self._live, self._owed, self._passed = None, [], []
+            self._live, self._owed, self._passed, self._unsent = None, [], [], []
             unsaved.forget_alerts(self._settings.run_dir)
         if now.boot_s >= self._news_due:
             news.tell(self._ledger, self._settings, now)
@@ -139,6 +150,7 @@ def stay(ledger: Ledger, settings: Settings, *, every: float, stop: threading.Ev
             raise
         except ApplianceError as error:  # the next look may be luckier
             log.warning("alerts: %s", error, extra={"code": error.code})
+        daemon.tell_systemd("WATCHDOG=1")
         pause = max(every - (time.monotonic() - begun), 1.0)
 
 

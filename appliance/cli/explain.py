@@ -79,7 +79,7 @@ def check(of: Site, *, every: float | None) -> None:
 
 def _stay(settings: Settings, every: float) -> None:
     journal.to_stderr("check")
-    schema.prepare(settings.state_dir, thorough=False)
+    schema.prepare(settings.state_dir)
     with (
         daemon.only_one(settings.run_dir, "check") as alone,
         Ledger(settings.state_dir) as ledger,

@@ -28,7 +28,7 @@ def notify(of: Site, channel: str | None) -> None:
         with of.ledger(make=True) as ledger:
             raise SystemExit(_test(ledger, settings, channel))
     journal.to_stderr("notify")
-    schema.prepare(settings.state_dir, thorough=False)
+    schema.prepare(settings.state_dir)
     with (
         daemon.only_one(settings.run_dir, "notify") as alone,
         Ledger(settings.state_dir) as ledger,

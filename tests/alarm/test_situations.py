@@ -16,11 +16,11 @@ import pytest
 
 from appliance import pulse, weights
 from appliance.states import State
-from appliance.store import backups, jobs, overdue
+from appliance.store import backups, jobs, overdue, reserve
 from appliance.store.ledger import locked
 from appliance.weights import manifest
 from tests.alarm.tower import Tower, tower
-from tests.faults.mounted import may_mount, unmount
+from tests.faults.mounted import full, may_mount, unmount
 from tests.notify.receivers import Web, web
 
 ANOTHER = {"profile": {"default": {"model": "another"}}}
@@ -119,6 +119,27 @@ def _fill(file: Path, *, percent: float) -> None:
     disk = shutil.disk_usage(file.parent)
     with file.open("wb") as stream:
         stream.write(bytes(max(round(disk.total * percent / 100) - disk.used, 0)))
+
+
+@may_mount
+def test_a_state_disk_that_is_full_to_the_last_byte(tmp_path: Path, receiver: Web) -> None:
+    """The ledger itself has no room but the reserve's; people are told all the same."""
+    state = tmp_path / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "none", str(state)], check=True)
+    limits = {"warn_below_gb": 0.002, "stop_below_gb": 0.002, "reserve_mb": 2}
+    try:
+        with tower(tmp_path, receiver, disk=limits) as box:
+            assert reserve.keep(str(state), 2_000_000, spare=0)
+            with full(state):
+                box.look(2)
+                (letter,) = box.letters
+                assert (letter["kind"], letter["code"]) == ("alert", "node.disk-full")
+                assert letter["cause"] in box.page
+                assert box.ready[0] == 503
+            box.recovers("disk")
+    finally:
+        unmount(state)
 
 
 @pytest.fixture

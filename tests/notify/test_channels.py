@@ -9,6 +9,7 @@ import hmac
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -367,3 +368,29 @@ def test_yesterdays_news_is_not_sent(office: Office, receiver: Web) -> None:
     office.postman.round()
     assert receiver.heard == []
     assert office.state(letter)[0] == outbox.GIVEN_UP
+
+
+def test_a_channel_that_hangs_keeps_back_no_other(
+    office: Office, receiver: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(post, "ROUND_SECONDS", 0.05)
+    monkeypatch.setattr(webhook, "PATIENCE_SECONDS", 2.0)
+    (desk,) = office.settings.notify.channel
+    with socket.create_server((LOOPBACK, 0)) as deaf:
+        stuck = desk.model_copy(
+            update={"name": "stuck", "url": f"http://{LOOPBACK}:{deaf.getsockname()[1]}/"}
+        )
+        told = office.settings.notify.model_copy(update={"channel": (stuck, desk)})
+        settings = office.settings.model_copy(update={"notify": told})
+        outbox.put(office.ledger, outbox.letters(["stuck", "desk"], BODY, office.now().wall_ms))
+        stop = threading.Event()
+        carrying = threading.Thread(target=post.carry, args=(office.ledger, settings, stop))
+        begun = time.monotonic()
+        carrying.start()
+        while not receiver.heard and time.monotonic() - begun < 10:
+            time.sleep(0.02)
+        took = time.monotonic() - begun
+        stop.set()
+        carrying.join()
+    assert receiver.heard
+    assert took < 1.5
