@@ -15,19 +15,20 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from appliance.alarm.steps import Kind
-from appliance.errors import named
 from appliance.health.checks import NAMED
 from appliance.health.finding import Level
 from appliance.health.keeping import spell
 from appliance.nouns import display
 from appliance.report import shown
 from appliance.settings import Channel, NotifySettings
+from appliance.states import State
 from appliance.store.alerts import Alert
 from appliance.store.board import Tally
-from appliance.store.events import Failure
+from appliance.store.events import End
 
 _HEADS: Final = {Kind.ALERT: "", Kind.WORSE: "Worse: ", Kind.RECOVERY: "Well again: "}
 _MOST_NAMED: Final = 20
+_BAD: Final = (State.FAILED, State.DEAD)
 
 
 def of_alert(kind: Kind, alert: Alert, notify: NotifySettings, now_ms: int) -> dict[str, Any]:
@@ -56,22 +57,29 @@ def of_alert(kind: Kind, alert: Alert, notify: NotifySettings, now_ms: int) -> d
     return facts | {"text": _text([*lines, facts["url"]])}
 
 
-def of_failures(
-    failed: Sequence[Failure], channel: Channel, notify: NotifySettings, now_ms: int
+def of_jobs(
+    ended: Sequence[End], channel: Channel, notify: NotifySettings, now_ms: int
 ) -> dict[str, Any]:
-    """Tell which jobs ended without a transcript."""
-    head = f"{_count(len(failed))} could not be transcribed"
-    url = _address(notify, "/jobs?state=failed&state=dead")
-    lines = [f"{head}. A note with the reason lies beside each of them."]
-    for one in failed[:_MOST_NAMED]:
-        error = named(one.code or "bug", {"name": display(one.path), "share": one.share})
+    """Tell which jobs ended without a transcript, and which with one."""
+    failed = [one for one in ended if one.became != State.DONE]
+    done = len(ended) - len(failed)
+    heads = [f"{_count(done)} done"] if done else []
+    heads += [f"{_count(len(failed))} could not be transcribed"] if failed else []
+    head = ", ".join(heads)
+    only = "?" + "&".join(f"state={state}" for state in _BAD)
+    url = _address(notify, "/jobs" if done else f"/jobs{only}")
+    lines = [f"{head}." + (" A note with the reason lies beside each of them." if failed else "")]
+    told = sorted(ended, key=lambda one: one.became == State.DONE)
+    for one in told[:_MOST_NAMED]:
         what = shown(display(one.path)) if channel.names else f"job {one.job}"
-        lines.append(f"{one.share}: {what} ({error.code})")
-    if len(failed) > _MOST_NAMED:
-        lines.append(f"and {len(failed) - _MOST_NAMED} more")
-    rows = [{"job": one.job, "share": one.share, "code": one.code} for one in failed]
-    told = _about("jobs-failed", head, now_ms) | {"count": len(failed), "jobs": rows, "url": url}
-    return told | {"text": _text([*lines, url])}
+        lines.append(f"{one.share}: {what} ({one.code or one.became})")
+    if len(told) > _MOST_NAMED:
+        lines.append(f"and {len(told) - _MOST_NAMED:,} more")
+    rows = [
+        {"job": one.job, "share": one.share, "state": one.became, "code": one.code} for one in told
+    ]
+    facts = {"done": done, "failed": len(failed), "jobs": rows, "url": url}
+    return _about("jobs", head, now_ms) | facts | {"text": _text([*lines, url])}
 
 
 def of_the_day(day: Tally, notify: NotifySettings, since_ms: int, now_ms: int) -> dict[str, Any]:

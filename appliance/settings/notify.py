@@ -65,7 +65,7 @@ class Channel(Section):
     sender: Mailbox | None = None
     to: tuple[Mailbox, ...] = ()
     alerts: bool = True
-    jobs: Literal["never", "failed", "daily"] = "never"
+    jobs: Literal["never", "failed", "all", "daily"] = "never"
     shares: tuple[str, ...] = ()  # whose jobs; none named: all
     names: bool = False  # whether messages may name recordings
 

@@ -5,7 +5,7 @@ Not here: the journal (report), the transcript's text, which no log ever holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,13 +61,14 @@ def of_job(ledger: Ledger, job: int) -> Iterator[Event]:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """A job that ended without a transcript."""
+class End:
+    """A job that came to its end, with a transcript or without."""
 
     job: int
     share: str
     path: bytes
-    code: str | None
+    code: str | None  # why there is none
+    became: str
 
 
 def newest(ledger: Ledger) -> int:
@@ -76,16 +77,19 @@ def newest(ledger: Ledger) -> int:
     return int(row["id"] or 0) if row else 0
 
 
-def failures(ledger: Ledger, *, after: int, until: int, limit: int = 200) -> list[Failure]:
-    """Jobs that failed, or were given up, in the steps after that number until this one."""
+def ends(
+    ledger: Ledger, states: Sequence[State], *, after: int, until: int, limit: int = 1000
+) -> list[End]:
+    """Jobs that came into these states, in the steps after that number until this one."""
+    marks = ", ".join("?" * len(states))
     rows = ledger.rows(
-        "SELECT event.job, job.share, job.path, event.code FROM event"
+        "SELECT event.job, job.share, job.path, event.code, event.became FROM event"
         " JOIN job ON job.id = event.job"
-        " WHERE event.id > ? AND event.id <= ? AND event.became IN (?, ?)"
+        f" WHERE event.id > ? AND event.id <= ? AND event.became IN ({marks})"
         " ORDER BY event.id LIMIT ?",
-        [after, until, State.FAILED, State.DEAD, limit],
+        [after, until, *states, limit],
     )
-    return [Failure(**row) for row in rows]
+    return [End(**row) for row in rows]
 
 
 def expired(ledger: Ledger, *, before_ms: int, limit: int = -1) -> list[int]:

@@ -21,6 +21,7 @@ from appliance.store.ledger import Ledger
 CHANNELS: list[dict[str, object]] = [
     {"name": "plain", "jobs": "failed"},
     {"name": "named", "jobs": "failed", "names": True, "shares": ["a"]},
+    {"name": "every", "jobs": "all"},
     {"name": "day", "jobs": "daily"},
     {"name": "none"},
 ]
@@ -75,7 +76,7 @@ def test_failures_are_told_once_and_together(desk: Desk) -> None:
     desk.tell()
     desk.tell()
     (letter,) = desk.letters("plain")
-    assert (letter["kind"], letter["count"]) == ("jobs-failed", 31)
+    assert (letter["kind"], letter["failed"], letter["done"]) == ("jobs", 31, 0)
     assert "31 recordings could not be transcribed" in letter["title"]
     assert "and 11 more" in letter["text"]
     assert desk.letters("none") == []
@@ -89,7 +90,7 @@ def test_a_recording_is_named_only_where_that_was_asked_for(desk: Desk) -> None:
     (plain,), (named,) = desk.letters("plain"), desk.letters("named")
     assert "Doe" not in json.dumps(plain)
     assert "Dismissal of J. Doe.wav (source.no-audio-track)" in named["text"]
-    assert named["count"] == 1, "of its shares"
+    assert named["failed"] == 1, "of its shares"
 
 
 def test_a_name_that_wants_to_break_a_letter_cannot(desk: Desk) -> None:
@@ -100,6 +101,21 @@ def test_a_name_that_wants_to_break_a_letter_cannot(desk: Desk) -> None:
     assert "\r" not in letter["text"]
     assert "\x1b" not in letter["text"]
     assert "\nBcc" not in letter["text"]
+
+
+def test_what_is_done_is_told_where_that_is_wanted(desk: Desk) -> None:
+    desk.tell()
+    desk.fail("a", b"bad.wav")
+    job = jobs.add(desk.ledger, Source("a", b"good.wav", 1, 1), Options(), correlation="c")
+    assert job is not None
+    claimed = jobs.claim(desk.ledger, job.id, owner="w")
+    assert claimed is not None
+    jobs.finish(desk.ledger, claimed, (), rss_peak=None)
+    desk.tell()
+    (every,), (plain,) = desk.letters("every"), desk.letters("plain")
+    assert (every["done"], every["failed"]) == (1, 1)
+    assert "1 recording done, 1 recording could not be transcribed" in every["title"]
+    assert [row["job"] for row in plain["jobs"]] == [1]
 
 
 def test_the_day_is_told_once_a_day(desk: Desk) -> None:
