@@ -88,7 +88,7 @@ class Alarm:
             live,
             seen,
             now,
-            endings=lambda name: alerts.endings(self._ledger, name, since_ms=lately),
+            endings=lambda alert: alerts.endings(self._ledger, alert, since_ms=lately),
         )
         wanted = [one.name for one in self._settings.notify.channel if one.alerts]
         posted = []

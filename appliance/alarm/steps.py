@@ -20,7 +20,7 @@ from appliance.health.finding import Finding
 from appliance.store.alerts import Alert, Phase
 from appliance.store.ledger import Moment
 
-CALM_SECONDS: Final = (8.0, 60.0, 300.0, 900.0)  # by how often it was over within the hour
+CALM_SECONDS: Final = (8.0, 8.0, 60.0, 300.0, 900.0)  # by how often it was over in the hour
 LATELY_MS: Final = 3_600_000
 
 
@@ -42,11 +42,11 @@ class Step:
 
 
 def advance(
-    live: Sequence[Alert], seen: Seen, now: Moment, *, endings: Callable[[str], int]
+    live: Sequence[Alert], seen: Seen, now: Moment, *, endings: Callable[[Alert], int]
 ) -> Step:
     """Take every alert one step further.
 
-    `endings(name)` tells how often an alert of that name was over within the last hour.
+    `endings(alert)` tells how often this alert, of this cause, was over within the last hour.
     """
     found = {one.name: one for one in seen.news}
     changed: list[Alert] = []
@@ -116,11 +116,11 @@ def _still(before: Alert, finding: Finding, now: Moment) -> tuple[Alert, Kind | 
     return after, Kind.WORSE if finding.level > before.level else None
 
 
-def _gone(before: Alert, now: Moment, endings: Callable[[str], int]) -> tuple[Alert, Kind | None]:
+def _gone(before: Alert, now: Moment, endings: Callable[[Alert], int]) -> tuple[Alert, Kind | None]:
     """It is well, or stays so."""
     if before.phase is Phase.OPEN:
         return _into(Phase.CLEARING, before, now), None
-    calm = CALM_SECONDS[min(endings(before.name), len(CALM_SECONDS) - 1)]
+    calm = CALM_SECONDS[min(endings(before), len(CALM_SECONDS) - 1)]
     if _lasted(before, now) < calm:
         return _marked(before, now), None
     return _into(Phase.CLOSED, before, now, closed_ms=now.wall_ms), Kind.RECOVERY

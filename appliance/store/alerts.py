@@ -67,11 +67,12 @@ def closed(ledger: Ledger, *, limit: int) -> Iterator[Alert]:
         yield _alert(row)
 
 
-def endings(ledger: Ledger, name: str, *, since_ms: int) -> int:
-    """How often this alert has been over since then."""
+def endings(ledger: Ledger, alert: Alert, *, since_ms: int) -> int:
+    """How often this alert, of this cause, has been over since then."""
     row = ledger.row(
-        "SELECT count(*) AS n FROM alert WHERE name = ? AND phase = ? AND closed_ms >= ?",
-        [name, Phase.CLOSED, since_ms],
+        "SELECT count(*) AS n FROM alert WHERE name = ? AND error IS ? AND phase = ?"
+        " AND closed_ms >= ?",
+        [alert.name, alert.error, Phase.CLOSED, since_ms],
     )
     return int(row["n"]) if row else 0
 

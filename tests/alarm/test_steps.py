@@ -47,9 +47,10 @@ class Story:
         for what in whats:
             self.look(what)
 
-    def _endings(self, name: str) -> int:
+    def _endings(self, alert: Alert) -> int:
         since = self.at * 1000 - LATELY_MS
-        return sum(one.name == name and (one.closed_ms or 0) >= since for one in self.closed)
+        alike = [one for one in self.closed if (one.name, one.error) == (alert.name, alert.error)]
+        return sum((one.closed_ms or 0) >= since for one in alike)
 
     @property
     def kinds(self) -> list[Kind]:
