@@ -21,6 +21,7 @@ _SCHEMES: Final = {
     "webhook": ("https", "http"),
 }
 _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+_TOPIC: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")  # docs.ntfy.sh, "Publishing"
 _ADDRESS: Final = re.compile(r"[^\s@,;<>\"]+@[^\s@,;<>\"]+")
 
 
@@ -79,8 +80,8 @@ class Channel(Section):
         scheme = urlsplit(self.url).scheme
         if scheme not in _SCHEMES[self.kind]:
             yield f"url: {self.kind} wants {' or '.join(_SCHEMES[self.kind])}, not {scheme}"
-        if self.kind == "ntfy" and not urlsplit(self.url).path.strip("/"):
-            yield "url: the topic is missing, as in https://host/topic"
+        if self.kind == "ntfy" and not _TOPIC.fullmatch(urlsplit(self.url).path.strip("/")):
+            yield "url: it must end with a topic and nothing else, as in https://host/topic"
         if self.kind == "email" and not (self.to and self.sender):
             yield "to, sender: e-mail needs both"
         if self.kind == "email" and self.user and not self.secret:

@@ -6,6 +6,7 @@ import base64
 import email
 import hashlib
 import hmac
+import importlib
 import json
 import os
 import socket
@@ -199,6 +200,30 @@ def test_mail_gets_a_letter_in_plain_text(post_office: Mail) -> None:
     assert text.get_content().replace("\r\n", "\n").strip() == BODY["text"]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # apprise's own
+@pytest.mark.parametrize(
+    ("url", "port", "mode"),
+    [
+        ("smtps://mail.lan", 465, "ssl"),
+        ("smtp+starttls://mail.lan:2587", 2587, "starttls"),
+        ("smtp://mail.lan", 25, "insecure"),
+        ("smtps://[2001:db8::1]", 465, "ssl"),
+    ],
+)
+def test_apprise_understands_what_it_is_told_of_a_mail_server(
+    url: str, port: int, mode: str, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(spoken, "_speak", lambda _to, told, _letter, _allow: asked.append(told))
+    word = "p@ss:w/rd+ %x"
+    people = {"sender": "box@office.lan", "to": ["it@office.lan"], "user": "b x@office.lan"}
+    spoken.email(channel("email", url, secret=kept, **people), word, LETTER, ())
+    found: Any = importlib.import_module("apprise").Apprise.instantiate(asked[0])
+    assert (found.port, found.secure_mode) == (port, mode)
+    assert (found.user, found.password) == ("b x@office.lan", word)
+    assert [one for _, one in found.targets] == ["it@office.lan"]
+
+
 def test_mail_that_is_refused_did_not_arrive(post_office: Mail) -> None:
     post_office.full = True
     to = channel("email", f"smtp://{LOOPBACK}:{post_office.port}", sender="a@b.lan", to=["c@d.lan"])
@@ -228,7 +253,8 @@ def test_a_secret_comes_from_a_file_or_a_credential(
     [
         ("kind = 'webhook'\nurl = 'https://user:word@host/'\nsecret = '/k'", "use user and secret"),
         ("kind = 'webhook'\nurl = 'https://host/'", "where the key is kept"),
-        ("kind = 'ntfy'\nurl = 'https://host/'", "the topic is missing"),
+        ("kind = 'ntfy'\nurl = 'https://host/'", "must end with a topic"),
+        ("kind = 'ntfy'\nurl = 'https://host/a/b'", "must end with a topic"),
         ("kind = 'email'\nurl = 'smtps://host'", "e-mail needs both"),
         ("kind = 'email'\nurl = 'https://host'", "email wants smtps"),
         ("kind = 'ntfy'\nurl = 'https://host/a'\nshares = ['no']", "there is no share no"),
