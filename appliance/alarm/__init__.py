@@ -43,8 +43,9 @@ class Alarm:
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self._ledger = ledger
         self._settings = settings
-        self._live: list[Alert] | None = None  # while the ledger does not have them
-        self._owed: list[Alert] = []  # to be written when it takes them again
+        # While the ledger does not have them; also of a process that died before it did.
+        self._live: list[Alert] | None = unsaved.alerts(settings.run_dir)
+        self._owed: list[Alert] = list(self._live or [])  # written when it takes them again
         self._passed: list[str] = []
         self._unsent: list[Letter] = []
         self._news_due = 0.0

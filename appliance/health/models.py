@@ -60,6 +60,8 @@ def ask(settings: Settings) -> None:
                 found[name] = Verdict(damaged, str(error.detail.get("why", "")))
         else:
             found[name] = Verdict(looks, None)
+    if _known(settings) == found:
+        return
     file = os.path.join(settings.run_dir, _FILE)
     os.makedirs(settings.run_dir, mode=0o770, exist_ok=True)
     with open(f"{file}.new", "wb") as stream:

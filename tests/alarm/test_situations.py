@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance import pulse, weights
+from appliance import alarm, pulse, weights
+from appliance.alarm import unsaved
 from appliance.states import State
 from appliance.store import backups, jobs, overdue, reserve
 from appliance.store.ledger import locked
@@ -92,6 +93,18 @@ def test_a_ledger_that_is_locked(box: Tower) -> None:
         assert box.letters[0]["title"].endswith("The ledger was locked for 2 seconds.")
     box.recovers("ledger")
     assert not any(Path(box.settings.run_dir, "unsaved").iterdir())
+
+
+def test_who_watches_may_die_while_the_ledger_is_locked(box: Tower) -> None:
+    """Whoever comes next knows what was told, and tells its end."""
+    with locked(box.settings.state_dir):
+        box.look(2)
+        box.alarm = alarm.Alarm(box.ledger, box.settings)
+        box.look()
+        assert len(box.letters) == 1
+    box.alarm = alarm.Alarm(box.ledger, box.settings)
+    box.recovers("ledger")
+    assert unsaved.alerts(box.settings.run_dir) is None
 
 
 @may_mount
