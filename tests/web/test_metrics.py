@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -53,6 +54,18 @@ def test_promtool_finds_nothing_to_say(box: Box, client: FlaskClient) -> None:
         [promtool, "check", "metrics"], input=text, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_the_rules_in_the_documentation_are_rules(tmp_path: Path) -> None:
+    with open(os.path.join(TOP, "docs", "metrics.md"), encoding="utf-8") as stream:
+        told = stream.read().partition("\nThree rules")[2]
+    rules = "".join(line for line in told.splitlines(keepends=True) if line.startswith("    "))
+    file = tmp_path / "rules.yml"
+    file.write_text(f"groups:\n- name: appliance\n  rules:\n{rules}")
+    done = subprocess.run(
+        ["promtool", "check", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "3 rules found" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_what_was_done_is_counted(box: Box, client: FlaskClient) -> None:
