@@ -38,7 +38,7 @@ format: install  ## Put the code into its form
 # What the tests need from Debian; installed when we may, asked for by name when not.
 # A program, or program:package where the two differ. RUNLEVEL=1 starts no server by itself.
 PROGRAMS := espeak-ng chromium bindfs strace faketime fusermount3:fuse3 fiu-run:fiu-utils
-PROGRAMS += smbd:samba smbclient mkfs.btrfs:btrfs-progs mkfs.ext4:e2fsprogs
+PROGRAMS += promtool:prometheus smbd:samba smbclient mkfs.btrfs:btrfs-progs mkfs.ext4:e2fsprogs
 .PHONY: programs
 programs:
 	@for wanted in $(PROGRAMS); do \

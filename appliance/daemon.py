@@ -35,6 +35,14 @@ def tell_systemd(message: str) -> None:
         systemd.notify(message)
 
 
+def stopped() -> threading.Event:
+    """An event that TERM and INT set. Call it from the first thread."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return stop
+
+
 def ready() -> None:
     """We serve."""
     tell_systemd("READY=1")

@@ -27,7 +27,17 @@ from appliance.errors import AlreadyRunning, ApplianceError
 from appliance.nouns import display
 from appliance.settings import Settings, Share
 from appliance.states import ENDED
-from appliance.store import events, gates, housekeeping, jobs, overdue, shares, sightings
+from appliance.store import (
+    alerts,
+    events,
+    gates,
+    housekeeping,
+    jobs,
+    outbox,
+    overdue,
+    shares,
+    sightings,
+)
 from appliance.store.ledger import Ledger
 
 log = logging.getLogger("appliance.retention")
@@ -186,12 +196,22 @@ def _sightings(site: Site) -> Iterator[Leftover]:
         yield Leftover("sightings in the ledger", 0, remove, files=count)
 
 
+def _messages(site: Site) -> Iterator[Leftover]:
+    """Alerts that were over, and messages that were made, long ago."""
+    before = site.before_ms(site.settings.retention.events_days)
+    for what, table in (("alerts", alerts), ("messages", outbox)):
+        if count := table.expired(site.ledger, before_ms=before):
+            remove = partial(table.expire, site.ledger, before_ms=before)
+            yield Leftover(f"{what} in the ledger", 0, remove, files=count)
+
+
 RULES: Final[Mapping[str, Callable[[Site], Iterator[Leftover]]]] = {
     "logs": _logs,
     "uploads": _uploads,
     "quarantine": _quarantine,
     "partials": _partials,
     "events": _events,
+    "messages": _messages,
     "sightings": _sightings,
 }
 

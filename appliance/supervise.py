@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import IO, Final, Self
 
+from appliance.alarm import EVERY_SECONDS
+
 STOP_SECONDS: Final = 55.0
 _BACKOFF_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _STEADY_SECONDS: Final = 60.0  # a process that lived this long starts again without delay
@@ -197,11 +199,17 @@ PROCESSES: Final = ("engine", "worker", "watch", "web")
 TIMERS: Final[Mapping[str, float]] = {"backup": 3_600.0, "retention": 86_400.0}
 
 
-def appliance(settings_file: str | None, environment: Mapping[str, str]) -> list[Process]:
-    """Every process of the appliance, as `appliance up` runs them."""
+def appliance(
+    settings_file: str | None, environment: Mapping[str, str], *, tell: bool = False
+) -> list[Process]:
+    """Every process of the appliance, as `appliance up` runs them; `tell`: there is a channel."""
     flags = ["--settings", settings_file] if settings_file else []
     command = [sys.executable, "-m", "appliance", *flags]
     processes = [Process(name, [*command, name], environment) for name in PROCESSES]
+    looking = [*command, "check", "--every", f"{EVERY_SECONDS:g}"]
+    processes.append(Process("check", looking, environment))
+    if tell:
+        processes.append(Process("notify", [*command, "notify"], environment))
     for verb, every in TIMERS.items():
         processes.append(Process(verb, [*command, verb], environment, every=every))
     return processes

@@ -18,7 +18,7 @@ from appliance.cli.columns import cut, length, width
 from appliance.cli.models import distance
 from appliance.cli.site import STOPPED
 from appliance.errors import SourceUnreadable
-from appliance.health import checks
+from appliance.health import alive
 from appliance.nouns import Options, Source
 from appliance.states import State, Verdict
 from appliance.store import jobs, schema
@@ -109,10 +109,10 @@ def test_a_box_that_does_not_run_is_told_and_one_that_runs_is_not(place: Place) 
     assert found["worker"] == found["watch"] == found["engine"] == "FAIL"
     place.run("jobs", "cancel", number)
     with daemon.only_one(str(place.folder / ".appliance"), "worker"):
-        assert checks.held(str(place.folder / ".appliance"), "worker")
+        assert alive.held(str(place.folder / ".appliance"), "worker")
         for words in verbs:
             assert STOPPED not in place.run(*words)
-    assert not checks.held(str(place.folder / ".appliance"), "worker")
+    assert not alive.held(str(place.folder / ".appliance"), "worker")
 
 
 def test_cleaning_up_leaves_the_recordings_of_people_alone() -> None:
@@ -232,7 +232,7 @@ def test_the_doctor_names_every_wall_around_the_decoder(place: Place) -> None:
     told = place.read("doctor", expect=1)  # no engine runs here
     walls = {row["text"] for row in told if row["code"] == "decoder"}
     assert len(walls) == 7
-    assert {row["code"] for row in told} >= {"sqlite", "ffmpeg", "disk", "engine", "model"}
+    assert {row["code"] for row in told} >= {"sqlite", "ffmpeg", "disk", "engine", "model selftest"}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ finds on this one is asked in test_limits_walls.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from dataclasses import replace
@@ -60,7 +61,7 @@ def test_a_file_that_is_no_answer_is_none(settings: Settings) -> None:
 def test_a_missing_wall_is_a_warning_of_check_and_a_need_on_the_page(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = create_app(settings)
+    app = create_app(settings, clock=itertools.count().__next__)  # each look a second later
     with Ledger(settings.state_dir) as ledger, app.app_context():
         assert not list(checks.walls(ledger, settings))  # nobody knows yet
         found(monkeypatch, WEAKER)

@@ -106,11 +106,11 @@ def test_a_second_copy_that_fails_is_a_warning_that_check_names(place: Place) ->
     assert "no second copy" in place.run("backup")
     findings = {one["code"]: one for one in place.read("check", expect=1)}
     assert findings["backup"]["level"] == "OK"
-    assert findings["backup copy"]["level"] == "WARN"
+    assert findings["backup-copy"]["level"] == "WARN"
     nas.mkdir()
     made = place.read("backup")
     assert [one.name for one in nas.iterdir()] == [made["name"]]
-    assert "backup copy" not in {one["code"] for one in place.read("check", expect=1)}
+    assert "backup-copy" not in {one["code"] for one in place.read("check", expect=1)}
 
 
 def test_a_damaged_ledger_is_named_and_migrate_mends_it(place: Place) -> None:
@@ -182,7 +182,7 @@ def test_the_reserve_is_made_by_reconcile_and_told(place: Place, ledger: Ledger)
     settings = place.settings.model_copy(update={"disk": disk})
 
     def level() -> Level:
-        (finding,) = keeping.room_for_the_last_words(ledger, settings)
+        (finding,) = keeping.reserved(ledger, settings)
         return finding.level
 
     assert level() is Level.WARN
@@ -200,7 +200,7 @@ def test_no_reserve_is_made_where_there_is_no_room(place: Place, ledger: Ledger)
     recover.reconcile(ledger, settings, ring=lambda _job: None, pending=0)
     assert not reserve.is_there(place.state, 1)
     none = place.settings.model_copy(update={"disk": DiskSettings(reserve_mb=0)})
-    assert list(keeping.room_for_the_last_words(ledger, none)) == []
+    assert list(keeping.reserved(ledger, none)) == []
 
 
 def test_a_second_copy_has_a_folder_named_in_full() -> None:

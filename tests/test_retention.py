@@ -16,7 +16,18 @@ from appliance.health.finding import Finding, Level
 from appliance.nouns import Options, Source
 from appliance.settings import Settings
 from appliance.states import State, Verdict
-from appliance.store import events, gates, housekeeping, jobs, schema, shares, sightings
+from appliance.store import (
+    alerts,
+    events,
+    gates,
+    housekeeping,
+    jobs,
+    outbox,
+    schema,
+    shares,
+    sightings,
+)
+from appliance.store.alerts import Alert, Phase
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger, Moment, read_clock
 
@@ -285,6 +296,24 @@ def test_a_sweep_of_the_future_hides_nothing_from_one_of_today(kept: Kept) -> No
     kept.later(-3650)  # somebody set the clock right
     littered(kept)
     assert kept.sweep() == {"share s": 1}
+
+
+def test_messages_go_when_they_are_old_and_so_do_alerts_that_are_over(kept: Kept) -> None:
+    now = kept.ledger.clock()
+    live = Alert(
+        *("engine", "engine", 2, "No engine answers.", "Start it.", None, Phase.OPEN),
+        *(now.wall_ms, now.boot_s, now.boot_id),
+    )
+    over = replace(live, name="disk", phase=Phase.CLOSED, closed_ms=now.wall_ms)
+    alerts.keep(kept.ledger, [live, over])
+    outbox.put(kept.ledger, outbox.letters(["desk"], {"kind": "test"}, now.wall_ms))
+    kept.later(364)
+    assert kept.sweep() == {}
+    kept.later(2)
+    assert kept.sweep() == {"messages": 2}
+    assert alerts.live(kept.ledger) == [live]
+    assert not list(alerts.closed(kept.ledger, limit=9))
+    assert not outbox.due(kept.ledger, "desk")
 
 
 # --- the run itself -----------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from flask import Flask
 
 from appliance.settings import Settings
-from web import access, api, asked, db, failures, headers, health, pages, words
+from web import access, api, asked, db, failures, headers, health, metrics, pages, words
 from web.access.limits import PER_MINUTE
 
 
@@ -33,10 +33,11 @@ def create_app(
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     db.open_for(app, settings)
     asked.keep_for(app, clock)
+    metrics.keep_for(app, clock)
     headers.guard(app, settings)
     failures.catch(app)
     words.teach(app)
     access.guard(app, clock, per_minute=per_minute)
-    for part in (pages.bp, api.bp, health.bp):
+    for part in (pages.bp, api.bp, health.bp, metrics.bp):
         app.register_blueprint(part)
     return app

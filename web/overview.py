@@ -9,15 +9,16 @@ Not here: asking the ledger in SQL (appliance.store), how it looks (templates).
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from typing import Final
 
-from appliance import daemon, weights
-from appliance.health import checks, isolation
+from appliance import alarm, daemon, weights
+from appliance.health import room
+from appliance.health.checks import Seen, of_the_day
+from appliance.health.finding import Finding, Level
 from appliance.rights import Shares
 from appliance.roster import LEAST_LONG
-from appliance.settings import GB, Settings
+from appliance.settings import Settings
 from appliance.states import State
 from appliance.store import attempts, board, gates, jobs, shares, sightings
 from appliance.store.board import Tally
@@ -28,13 +29,12 @@ from appliance.store.shares import ShareRow
 from appliance.store.sightings import Sighting
 from web import asked, words
 from web.estimate import Working, seconds_until_ready, working
-from web.needs import Need, Seen, needs
+from web.needs import Need, needs
 
 _SHOWN: Final = 10  # rows of each list; the rest is counted, and on /jobs
 _FORESEEN: Final = 2000  # queued jobs
 _FORESEEN_SECONDS: Final = 7 * 86_400.0
 _DAY_MS: Final = 24 * 3600 * 1000
-_IDLE_MS: Final = 60 * 1000
 WAITING: Final = (State.WAITING, State.RETRY_WAIT, State.DISCOVERED, State.HELD)
 
 
@@ -115,25 +115,13 @@ def gather(ledger: Ledger, settings: Settings, seen: Shares = None) -> Overview:
     arriving = _arriving(ledger, seen)
     rows = tuple(shares.get(ledger, one.name) for one in settings.share if in_sight(one.name, seen))
     day = board.tally(ledger, since_ms=now.wall_ms - _DAY_MS, shares=seen)
-    stuck = not running and queue and now.wall_ms - queue[0].updated_ms > _IDLE_MS
-    room = _disk(settings)
-    looked_at = Seen(
-        settings,
-        asked.answers(),
-        tuple(gate for gate in gates.closed(ledger) if _concerns(gate, seen)),
-        rows,
-        day,
-        idle_queue=counts[State.QUEUED] if stuck else 0,
-        free_gb=room.free / GB,
-        isolation=isolation.known(settings.run_dir),
-        dead=checks.not_running(settings.state_dir, settings.run_dir),
-    )
-    found = needs(looked_at)
+    looked = asked.seen()
+    found = needs(_of_concern(looked, day, seen), alarm.firing(ledger, settings.run_dir))
     return Overview(
         now=now,
         verdict=_verdict(found, counts, arriving.count, _ready_ms(ledger, settings, at_work)),
         needs=found,
-        gates=looked_at.gates,
+        gates=tuple(gate for gate in gates.closed(ledger) if _concerns(gate, seen)),
         working=tuple(one for one in at_work if in_sight(one.job.source.share, seen)),
         queue=queue,
         waiting=tuple(board.page(ledger, WAITING, limit=_SHOWN, shares=seen)),
@@ -141,10 +129,25 @@ def gather(ledger: Ledger, settings: Settings, seen: Shares = None) -> Overview:
         arriving=arriving,
         recent=tuple(board.lately_ended(ledger, limit=_SHOWN, shares=seen)),
         shares=rows,
-        disk=room,
+        disk=_disk(settings, looked),
         day=day,
         selftest=uses_selftest(settings),
     )
+
+
+def _of_concern(looked: Seen, day: Tally, seen: Shares) -> tuple[Finding, ...]:
+    """What needs a person who sees these shares: no other share, no other's failures."""
+    if seen is None:
+        return looked.needs
+    told = (of_the_day(day) if one.code == "jobs" else one for one in looked.needs)
+    return tuple(
+        one
+        for one in told
+        if one.level is not Level.OK and (one.code not in _OF_SHARES or one.subject in seen)
+    )
+
+
+_OF_SHARES: Final = frozenset({"share", "adoption"})
 
 
 def _concerns(gate: Gate, seen: Shares) -> bool:
@@ -192,11 +195,13 @@ def _verdict(
     return Verdict(tone, f"All good — {doing or 'nothing to do'}", ready_ms)
 
 
-def _disk(settings: Settings) -> Disk:
-    room = shutil.disk_usage(settings.state_dir)
-    levels = ((settings.disk.stop_below_gb, "bad"), (settings.disk.warn_below_gb, "wait"))
-    level = next((tone for limit, tone in levels if room.free < limit * GB), "good")
-    return Disk(room.free, room.total, level)
+def _disk(settings: Settings, looked: Seen) -> Disk:
+    tightest = room.rooms(settings)[0]
+    told = next((one for one in looked.findings if one.code == "disk"), None)
+    return Disk(tightest.free, tightest.total, _TONES[told.level if told else Level.OK])
+
+
+_TONES: Final = {Level.OK: "good", Level.WARN: "wait", Level.FAIL: "bad"}
 
 
 def uses_selftest(settings: Settings) -> bool:

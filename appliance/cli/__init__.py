@@ -19,6 +19,7 @@ from appliance.cli import (
     explain,
     jobs,
     models,
+    notifying,
     processes,
     run,
     settings,
@@ -50,7 +51,7 @@ def cli(context: click.Context, file: str | None, *, as_json: bool, verbose: boo
     context.obj = Site(file, as_json=as_json, verbose=verbose)
 
 
-_RUNNING = (run, processes, backup, upkeep)
+_RUNNING = (run, processes, backup, upkeep, notifying)
 _ASKING = (jobs, texts, shares, settings, models, explain, access)
 
 for family in (*_RUNNING, *_ASKING):

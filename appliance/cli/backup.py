@@ -11,7 +11,7 @@ import click
 from appliance import daemon
 from appliance.cli.site import Site, say, site
 from appliance.errors import AlreadyRunning, NoBackup
-from appliance.health import checks
+from appliance.health import alive
 from appliance.settings import Settings
 from appliance.store import backups, schema
 from appliance.store.backups import Backup
@@ -54,7 +54,7 @@ def restore(of: Site, backup: str | None, *, only_list: bool) -> None:
         of.table(rows, ("name", "size", "sound"))
         return
     chosen = _chosen(settings, there, backup)
-    if checks.running(settings.state_dir, settings.run_dir):
+    if alive.running(settings.state_dir, settings.run_dir):
         raise AlreadyRunning(where=settings.state_dir)
     with daemon.only_one(settings.state_dir, "worker") as alone:
         if not alone:

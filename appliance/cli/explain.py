@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Iterable
 from typing import Final
 
 import click
 
-from appliance import doctor
+from appliance import alarm, daemon, doctor, journal
 from appliance.cli.site import Site, plain, say, site
+from appliance.errors import AlreadyRunning
 from appliance.explain import There, explain
-from appliance.health import checks
+from appliance.health import checks, models
 from appliance.health.finding import Finding, Level
+from appliance.settings import Settings
+from appliance.store import schema
+from appliance.store.ledger import Ledger
 
 _PATIENCE_SECONDS: Final = 3.0
 _MARKS: Final = {Level.OK: ("ok", "green"), Level.WARN: ("!!", "yellow"), Level.FAIL: ("XX", "red")}
@@ -53,11 +58,36 @@ def _look(path: bytes) -> There:
 
 
 @click.command()
+@click.option(
+    "--every",
+    type=click.FloatRange(min=1.0),
+    metavar="SECONDS",
+    help="Look again and again, in silence, and open and close alerts, until TERM.",
+)
 @site
-def check(of: Site) -> None:
+def check(of: Site, *, every: float | None) -> None:
     """Say how the box is; exit 1 when something is wrong."""
-    with of.ledger(make=True) as ledger:
-        _tell(of, checks.ask_all(ledger, of.settings()))
+    settings = of.settings()
+    if every is None:
+        with of.ledger(make=True) as ledger:
+            with contextlib.suppress(OSError):  # a full disk: names and sizes must do
+                models.ask(settings)
+            _tell(of, checks.look(ledger, settings).findings)
+    else:
+        _stay(settings, every)
+
+
+def _stay(settings: Settings, every: float) -> None:
+    journal.to_stderr("check")
+    schema.prepare(settings.state_dir)
+    with (
+        daemon.only_one(settings.run_dir, "check") as alone,
+        Ledger(settings.state_dir) as ledger,
+    ):
+        if not alone:
+            raise AlreadyRunning(where=settings.state_dir)
+        daemon.ready()
+        alarm.stay(ledger, settings, every=every, stop=daemon.stopped())
 
 
 @click.command("doctor")
@@ -65,17 +95,21 @@ def check(of: Site) -> None:
 def doctor_(of: Site) -> None:
     """Everything `check` asks, and what this platform allows."""
     with of.ledger(make=True) as ledger:
-        _tell(
-            of,
-            [*doctor.examine(of.settings().engine.device), *checks.ask_all(ledger, of.settings())],
-        )
+        platform = list(doctor.examine(of.settings().engine.device))
+        _tell(of, [*platform, *checks.look(ledger, of.settings()).findings])
 
 
 def _tell(of: Site, findings: Iterable[Finding]) -> None:
     found = list(findings)
     if of.as_json:
         rows = [
-            {"code": f.code, "level": f.level.name, "text": f.text, "remedy": f.remedy}
+            {
+                "code": f.name,
+                "error": f.error,
+                "level": f.level.name,
+                "text": f.text,
+                "remedy": f.remedy,
+            }
             for f in found
         ]
         of.table(rows, ())
@@ -83,7 +117,7 @@ def _tell(of: Site, findings: Iterable[Finding]) -> None:
         for finding in found:
             mark, colour = _MARKS[finding.level]
             click.echo(
-                f"{click.style(mark, fg=colour)}  {plain(f'{finding.code}: {finding.text}')}"
+                f"{click.style(mark, fg=colour)}  {plain(f'{finding.name}: {finding.text}')}"
             )
             if finding.remedy and finding.level is not Level.OK:
                 click.echo(f"      {finding.remedy}")

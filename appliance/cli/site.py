@@ -12,7 +12,7 @@ import click
 
 from appliance import settings
 from appliance.errors import NotReachable
-from appliance.health import checks
+from appliance.health import alive
 from appliance.settings import Settings
 from appliance.store import schema
 from appliance.store.ledger import Ledger
@@ -46,7 +46,7 @@ class Site:
     def tell_if_stopped(self) -> None:
         """Say on stderr when nothing here would carry a job on."""
         site = self.settings()
-        if not checks.running(site.state_dir, site.run_dir):
+        if not alive.running(site.state_dir, site.run_dir):
             click.echo(STOPPED, err=True)
 
     def one(self, facts: Mapping[str, object]) -> None:

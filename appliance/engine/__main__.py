@@ -103,11 +103,12 @@ def warm_up(site: Settings, batcher: Batcher) -> None:
 
 def beat(batcher: Batcher, site: Settings, stopped: threading.Event) -> None:
     """Say every second how it goes, for the page; and end where a turn never does."""
+    device = device_of(site.engine)
     while not stopped.wait(_BEAT_SECONDS):
         if batcher.stuck_for() > STUCK_SECONDS:
             log.critical("a turn does not end: the engine starts afresh")
             os._exit(TRY_LATER)
-        pulse.write(site.run_dir, batcher.status())
+        pulse.write(site.run_dir, {"device": device, **batcher.status()})
 
 
 def main() -> int:

@@ -195,6 +195,77 @@ class IsolationWeak(NodeError):
     note = False
 
 
+class BoxUnwell(NodeError):
+    """Found by a look at the box, never raised by its work: no job is charged for it."""
+
+    retry = Retry.NEVER
+    budget = Budget.NONE
+    note = False
+
+
+class DiskLow(BoxUnwell):
+    code = "node.disk-low"
+    message = (
+        "The disk of the box is getting full: {free_gb:.1f} GB left in {where}, "
+        "{percent:.0f} % used."
+    )
+    hint = "Make room there; below {stop_gb:g} GB new recordings wait."
+
+
+class WorkerStopped(BoxUnwell):
+    code = "node.worker-stopped"
+    message = "The worker is not running: what is queued is not transcribed."
+    hint = "Start it: `appliance up` starts everything; on the box, the unit appliance-worker."
+
+
+class WatchStopped(BoxUnwell):
+    code = "node.watch-stopped"
+    message = "The watch is not running: recordings that are dropped now are not found."
+    hint = "Start it: `appliance up` starts everything; on the box, the unit appliance-watch."
+
+
+class QueueIdle(BoxUnwell):
+    code = "node.queue-idle"
+    message = "{waiting} queued for more than a minute, and nobody works."
+    hint = "Start the worker anew: `appliance worker`, or the unit appliance-worker."
+
+
+class GpuMissing(BoxUnwell):
+    code = "node.gpu-missing"
+    message = "The settings ask for a GPU, and the engine finds none: it works on the processor."
+    hint = (
+        "Look at `nvidia-smi` and `appliance doctor`; then start the engine anew. "
+        "A box without a GPU: [engine] device = auto."
+    )
+
+
+class BackupOld(BoxUnwell):
+    code = "node.backup-old"
+    message = "The ledger was last backed up {age} ago."
+    hint = "`appliance backup` makes one; `appliance up`, or the timer, makes one each hour."
+
+
+class ClockWrong(BoxUnwell):
+    code = "node.clock-wrong"
+    message = "The clock of the box went back: it is {behind} behind what was written last."
+    hint = (
+        "Set it: `timedatectl` tells how it is set and by whom. If it was wrong before and is "
+        "right now, there is nothing to do: it is believed again after a day."
+    )
+
+
+class TellerStopped(BoxUnwell):
+    code = "node.teller-stopped"
+    message = "Nobody would be told if something went wrong: {what} is not running."
+    hint = "Start it: `appliance up` starts everything; on the box, the unit appliance-{what}."
+
+
+class ChannelPaused(BoxUnwell):
+    code = "node.channel-paused"
+    message = "Nothing reaches the channel {channel} any more: {why}."
+    hint = "Look at its settings under [notify], then try it: `appliance notify --test {channel}`."
+
+
 class AlreadyRunning(NodeError):
     code = "node.already-running"
     message = "Another appliance is already running on {where}."

@@ -19,7 +19,7 @@ _TRY_SECONDS: Final = 60.0
 
 
 def _disk(_gate: Gate, settings: Settings, _closed_for: float) -> bool:
-    return room.tightest(settings)[1] >= settings.disk.stop_below_gb * GB
+    return room.is_enough_again(settings)
 
 
 def _spool(gate: Gate, settings: Settings, closed_for: float) -> bool:

@@ -9,29 +9,39 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from appliance.health.finding import Finding, Level
+from appliance.errors import BackupOld
+from appliance.health.finding import Finding, Level, named
 from appliance.settings import Settings
-from appliance.store import backups, repair, reserve, restores
+from appliance.store import backups, jobs, repair, reserve, restores
 from appliance.store.ledger import Ledger
 
 _LATE: Final = timedelta(hours=3)
-_TOO_LATE: Final = timedelta(hours=26)
+_TOO_LATE: Final = timedelta(hours=24)
 
 
 def backed_up(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
     """How old is the newest backup? Whatever has a backup's name was read back when it was made."""
     now = datetime.fromtimestamp(ledger.clock().wall_ms / 1000, UTC)
     there = backups.listed(settings.state(backups.FOLDER), now)
-    remedy = "`appliance backup` makes one; `appliance up`, or the timer, makes one each hour."
-    if not there:
-        yield Finding("backup", Level.WARN, "the ledger was never backed up", remedy)
+    first = jobs.get(ledger, 1)
+    if there:
+        since, told = there[0].at, f"the newest backup is {{}} old ({there[0].name})"
     else:
-        age = now - there[0].at
-        level = Level.OK if age < _LATE else Level.WARN if age < _TOO_LATE else Level.FAIL
-        text = f"the newest backup is {_spell(age)} old ({there[0].name})"
-        yield Finding("backup", level, text, "" if level is Level.OK else remedy)
+        began = first.created_ms if first else ledger.clock().wall_ms
+        since, told = datetime.fromtimestamp(began / 1000, UTC), "the ledger was never backed up"
+    spelt = spell((now - since).total_seconds())
+    if now - since >= _TOO_LATE:
+        yield named("backup", BackupOld(age=spelt))
+    elif there and now - since < _LATE:
+        yield Finding("backup", Level.OK, told.format(spelt))
+    else:
+        yield Finding("backup", Level.WARN, told.format(spelt), BackupOld.hint)
+
+
+def copied(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
+    """Did the last backup get to its second place?"""
     if failure := backups.copy_failure(settings.state_dir):
-        yield Finding("backup copy", Level.WARN, failure, "Look at [backup] copy_to.")
+        yield Finding("backup-copy", Level.WARN, failure)
 
 
 def quarantine(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
@@ -48,7 +58,7 @@ def quarantine(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
     yield Finding("quarantine", Level.WARN, text, remedy)
 
 
-def room_for_the_last_words(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
+def reserved(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
     """Does the reserve lie there that a full disk is noted in?"""
     size = settings.disk.reserve_mb * 1_000_000
     if size == 0:
@@ -61,6 +71,10 @@ def room_for_the_last_words(_ledger: Ledger, settings: Settings) -> Iterator[Fin
         yield Finding("reserve", Level.WARN, text, remedy)
 
 
-def _spell(age: timedelta) -> str:
-    minutes = max(round(age.total_seconds() / 60), 0)
-    return f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours"
+def spell(seconds: float) -> str:
+    """A stretch of time for people, in minutes, hours or days."""
+    minutes = max(round(seconds / 60), 0)
+    if minutes < 120:
+        return f"{minutes} minutes"
+    hours = round(minutes / 60)
+    return f"{hours} hours" if hours < 48 else f"{round(hours / 24)} days"

@@ -1,6 +1,6 @@
 """How much room the box has: on the disks of its state and its spool, and in the spool itself.
 
-Not here: what follows from too little (stage, gates, ready, checks).
+Not here: what follows from too little (stage, gates, checks).
 """
 
 from __future__ import annotations
@@ -9,19 +9,59 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
-from appliance.settings import Settings
+from appliance.health.finding import Level
+from appliance.settings import GB, DiskSettings, Settings
+
+# What was told is taken back only with a tenth more room than where it began, and a percent:
+# a disk that lingers at its limit must not tell the same thing again and again.
+_SLACK: Final = 1.1
+_SLACK_PERCENT: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A disk that holds a folder of ours."""
+
+    where: str
+    free: int  # bytes that we may use
+    total: int
+
+    @property
+    def used_percent(self) -> float:
+        """How full it is."""
+        return 100 * (1 - self.free / self.total) if self.total else 100.0
+
+    def judged(self, limits: DiskSettings, was: Level = Level.OK) -> Level:
+        """How bad that is, where it was told to be `was` before."""
+        free = self.free / GB
+        if free < limits.stop_below_gb * (_SLACK if was >= Level.FAIL else 1.0):
+            return Level.FAIL
+        more, less = (_SLACK, _SLACK_PERCENT) if was >= Level.WARN else (1.0, 0.0)
+        full = self.used_percent > limits.warn_above_percent - less
+        return Level.WARN if full or free < limits.warn_below_gb * more else Level.OK
+
+
+def rooms(settings: Settings) -> list[Room]:
+    """The disks of our folders, the one with the least room first. The spool may have its own."""
+    folders = [settings.state_dir, settings.state("spool")]
+    found = [(one, shutil.disk_usage(one)) for one in folders if os.path.isdir(one)]
+    # Not `total`: a file system keeps some for root.
+    every = [Room(where, disk.free, disk.used + disk.free) for where, disk in found]
+    return sorted(every, key=lambda room: room.free)
 
 
 def tightest(settings: Settings) -> tuple[str, int]:
-    """The folder of ours with the least room on its disk, and the bytes that are free there.
+    """The folder of ours with the least room on its disk, and the bytes that are free there."""
+    room = rooms(settings)[0]
+    return room.where, room.free
 
-    The spool may be a disk of its own.
-    """
-    folders = [settings.state_dir, settings.state("spool")]
-    free = {one: shutil.disk_usage(one).free for one in folders if os.path.isdir(one)}
-    where = min(free, key=lambda one: free[one])
-    return where, free[where]
+
+def is_enough_again(settings: Settings) -> bool:
+    """Tell whether work that stopped for want of room may go on."""
+    return all(room.judged(settings.disk, Level.FAIL) is not Level.FAIL for room in rooms(settings))
 
 
 def staged(spool: str, *, but: int | None = None) -> int:

@@ -5,12 +5,14 @@ In: TOML (`/etc/appliance/appliance.toml` and `conf.d/*.toml`, on a laptop
 with every mistake at once. No other module reads configuration.
 
     sections   the tables of the file, and the types of what stands in them
+    notify     whom to tell
     site       all of them together: what follows from them, what contradicts what
     reading    files and environment → settings, every mistake named
 
 Not here: what the page may change (the ledger's), what a folder says about itself (admit).
 """
 
+from appliance.settings.notify import Channel, NotifySettings
 from appliance.settings.reading import default_file, folder_choice, load
 from appliance.settings.sections import (
     AUTO,
@@ -21,7 +23,6 @@ from appliance.settings.sections import (
     EngineSettings,
     FolderChoice,
     NodeSettings,
-    NotifySettings,
     Profile,
     RetentionSettings,
     Share,
@@ -39,6 +40,7 @@ __all__ = [
     "LAPTOP_FILE",
     "LAPTOP_STATE",
     "BackupSettings",
+    "Channel",
     "DiskSettings",
     "EngineSettings",
     "FolderChoice",

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from appliance.errors import SettingsInvalid
+from appliance.settings.notify import Channel
 from appliance.settings.sections import FolderChoice, Profile, Share
 from appliance.settings.site import BOX_FILE, BOX_STATE, LAPTOP_FILE, Settings
 
@@ -131,7 +132,11 @@ def _unknown(found: Mapping[str, Any], whole: type[BaseModel]) -> str | None:
 
 
 def _section_of(section: type[BaseModel], key: str) -> type[BaseModel]:
-    named: dict[str, type[BaseModel]] = {"share": Share, "profile": Profile}
+    named: dict[str, type[BaseModel]] = {
+        "share": Share,
+        "profile": Profile,
+        "channel": Channel,
+    }
     if key in named:
         return named[key]
     field = section.model_fields.get(key)

@@ -1,6 +1,6 @@
 """The tables of the settings, each with its defaults, and the types of what stands in them.
 
-Not here: how they fit together (site), how they are read (reading).
+Not here: whom to tell (notify), how they fit together (site), how they are read (reading).
 """
 
 from __future__ import annotations
@@ -152,6 +152,7 @@ class DiskSettings(Section):
     """When the box complains about its disk, and when it stops taking work."""
 
     warn_below_gb: Annotated[float, Field(ge=0)] = 5.0
+    warn_above_percent: Annotated[float, Field(gt=0, le=100)] = 95.0  # used
     stop_below_gb: Annotated[float, Field(ge=0)] = 1.0
     reserve_mb: Annotated[int, Field(ge=0)] = 64  # given up so that a full disk can be noted
 
@@ -177,7 +178,3 @@ class WebSettings(Section):
     """The page."""
 
     listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8080"
-
-
-class NotifySettings(Section):
-    """Whom to tell. Channels come with the notification issue."""

@@ -13,13 +13,13 @@ from pydantic import Field, model_validator
 
 from appliance import links
 from appliance.nouns import SEVERAL, Options, Replacement
+from appliance.settings.notify import NotifySettings
 from appliance.settings.sections import (
     AUTO,
     BackupSettings,
     DiskSettings,
     EngineSettings,
     NodeSettings,
-    NotifySettings,
     Profile,
     RetentionSettings,
     Section,
@@ -112,6 +112,17 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         if _inside(root, state_dir) or _inside(state_dir, root):
             yield f"share {share.name}: its root and [node] state_dir lie inside each other"
     yield from _english_only(settings)
+    yield from _channels(settings, frozenset(names))
+
+
+def _channels(settings: Settings, shares: frozenset[str]) -> Iterator[str]:
+    names = [channel.name for channel in settings.notify.channel]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"notify: two channels are named {name}"
+    for channel in settings.notify.channel:
+        for share in channel.shares:
+            if share not in shares:
+                yield f"notify.channel {channel.name}: there is no share {share}"
 
 
 def _english_only(settings: Settings) -> Iterator[str]:

@@ -5,11 +5,11 @@ Not here: the journal (report), the transcript's text, which no log ever holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from appliance.states import ENDED
+from appliance.states import ENDED, State
 from appliance.store.ledger import Ledger
 
 
@@ -58,6 +58,38 @@ def of_job(ledger: Ledger, job: int) -> Iterator[Event]:
         [job],
     ):
         yield Event(**row)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A job that came to its end, with a transcript or without."""
+
+    job: int
+    share: str
+    path: bytes
+    code: str | None  # why there is none
+    became: str
+
+
+def newest(ledger: Ledger) -> int:
+    """The number of the last step that any job took."""
+    row = ledger.row("SELECT max(id) AS id FROM event")
+    return int(row["id"] or 0) if row else 0
+
+
+def ends(
+    ledger: Ledger, states: Sequence[State], *, after: int, until: int, limit: int = 1000
+) -> list[End]:
+    """Jobs that came into these states, in the steps after that number until this one."""
+    marks = ", ".join("?" * len(states))
+    rows = ledger.rows(
+        "SELECT event.job, job.share, job.path, event.code, event.became FROM event"
+        " JOIN job ON job.id = event.job"
+        f" WHERE event.id > ? AND event.id <= ? AND event.became IN ({marks})"
+        " ORDER BY event.id LIMIT ?",
+        [after, until, *states, limit],
+    )
+    return [End(**row) for row in rows]
 
 
 def expired(ledger: Ledger, *, before_ms: int, limit: int = -1) -> list[int]:

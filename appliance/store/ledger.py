@@ -102,12 +102,12 @@ class _Mine:
             connection.close()
             raise
 
-    def take(self) -> None:
+    def take(self, patience: float) -> None:
         """Take the lock of every writer. Raises LedgerBusy, DiskFull, NodeIO."""
         with on_the_box(self._folder):
             if self._lock is None:
                 self._lock = open_lock(self._folder)
-            _lock(self._lock)
+            _lock(self._lock, patience)
 
     def free(self) -> None:
         """Let go of it: what was committed is committed, so this never fails."""
@@ -230,12 +230,27 @@ class Ledger:
                     mine.db.execute("ROLLBACK")
 
     @contextlib.contextmanager
-    def _locked(self, mine: _Mine) -> Iterator[None]:
-        mine.take()
+    def _locked(self, mine: _Mine, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+        mine.take(patience)
         try:
             yield
         finally:
             mine.free()
+
+    def knock(self, patience: float) -> None:
+        """Find out, within `patience` seconds, whether this ledger can be written.
+
+        Raises what `writing` raises; it spends no reserve.
+        """
+        mine = self._mine()
+        with self._locked(mine, patience), named_errors(self.folder, spend=False):
+            self._same()
+            mine.db.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
+            try:
+                mine.db.execute("BEGIN IMMEDIATE")
+                mine.db.execute("ROLLBACK")
+            finally:
+                mine.db.execute(f"PRAGMA busy_timeout = {round(PATIENCE_SECONDS * 1000)}")
 
     def insist(self, write: Callable[[], T]) -> T:
         """Run something that writes; where the disk is full, once more in the reserve's room.
@@ -280,11 +295,11 @@ class Ledger:
         self._local = threading.local()
         for one in mine:
             with contextlib.suppress(LedgerBusy, NodeIO):
-                one.take()
+                one.take(PATIENCE_SECONDS)
             one.close()
 
 
-def _lock(fd: int) -> None:
+def _lock(fd: int, patience: float = PATIENCE_SECONDS) -> None:
     """Take the lock, or raise LedgerBusy: a stopped process must not stop everybody for ever."""
     begun = time.monotonic()
     pause = 0.001
@@ -292,8 +307,8 @@ def _lock(fd: int) -> None:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() - begun > PATIENCE_SECONDS:
-                raise LedgerBusy(seconds=PATIENCE_SECONDS) from None
+            if time.monotonic() - begun > patience:
+                raise LedgerBusy(seconds=patience) from None
             time.sleep(pause)
             pause = min(pause * 1.5, 0.02)
         else:

@@ -6,6 +6,7 @@ Not here: bringing one in (pull).
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -77,6 +78,32 @@ def look(name: str, path: str) -> ModelFolder:
     Raises ModelCorrupt.
     """
     return _compared(name, path, _contents(path, _looks(path)))
+
+
+def glance(name: str, model_dir: str) -> str:
+    """Look at a model without reading it: is it there, is it complete, are its files as long
+    as they should be? A word comes back that changes when its files do.
+
+    Raises ModelMissing or ModelCorrupt.
+    """
+    try:
+        path = chosen(name, model_dir)
+        if path is None:
+            raise ModelMissing(model=name, where=model_dir)
+        _complete(name, path)
+        looks = _looks(path)
+        manifest = _manifest(name, path)
+    except OSError as error:
+        why = f"{error.filename or model_dir} cannot be read: {error.strerror}"
+        raise ModelCorrupt(model=name, why=why) from error
+    sizes = {file: size for file, size, _mtime in looks}
+    for file, content in sorted(manifest.files.items() if manifest else ()):
+        if file not in sizes:
+            raise ModelCorrupt(model=name, why=f"{file} is missing")
+        if sizes[file] != content.size:
+            raise ModelCorrupt(model=name, why=f"{file} is not as long as {manifests.NAME} says")
+    told = f"{path}{looks}{manifest.digest if manifest else ''}"
+    return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def verify(name: str, model_dir: str) -> ModelFolder:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from appliance import weights
-from appliance.health.checks import ask_all
-from appliance.health.finding import Level
+from appliance.health.checks import look
+from appliance.health.finding import Level, named
 from appliance.states import Stage, State
 from appliance.store import gates
 from appliance.store.jobs import Job
@@ -92,10 +92,12 @@ class Disks(Running):
 
         self.until(shut, f"{path!r} waits for {gate}")
         [closed] = gates.closed(self.ledger)
-        told = {one.code: one for one in ask_all(self.ledger, self.settings)}[f"gate {gate}"]
-        assert (told.text, told.level) == (closed.error.sentence, Level.FAIL)
+        found = {one.name: one for one in look(self.ledger, self.settings).findings}
+        told = found[gate.replace(":", " ")]
+        sentence = named("", closed.error).text  # without the recording's name
+        assert (told.text, told.level) == (sentence, Level.FAIL)
         page = self.front_page()
-        for words in (closed.error.sentence, closed.error.next_step):
+        for words in (sentence, closed.error.next_step):
             assert words.partition("`")[0] in page
         return self.unpaid(path)
 
@@ -180,7 +182,7 @@ def test_a_spool_without_room(box: Disks) -> None:
     with full(box.spool):
         path = box.drop(SAMPLE, "spool.wav")
         box.waits(path, "disk", "node.disk-full")
-        told = {one.code: one for one in ask_all(box.ledger, box.settings)}["disk"]
+        told = {one.name: one for one in look(box.ledger, box.settings).findings}["disk"]
         assert (told.level, str(box.spool) in told.text) == (Level.FAIL, True)
     box.goes_on(path, time.monotonic())
 
@@ -196,7 +198,7 @@ def test_a_state_disk_that_is_full(box: Disks) -> None:
         time.sleep(12)
         job = box.unpaid(path)
         assert job.state in (State.RUNNING, State.WAITING)
-        told = {one.code: one for one in ask_all(box.ledger, box.settings)}["disk"]
+        told = {one.name: one for one in look(box.ledger, box.settings).findings}["disk"]
         assert told.level is Level.FAIL
         assert "The disk of the box is full" in box.front_page()
     since = time.monotonic()
@@ -215,7 +217,7 @@ def test_a_model_that_is_not_there(box: Disks) -> None:
     box.until(lambda: [one.name for one in gates.closed(box.ledger)] == ["model:another"], "gate")
     other = box.drop(SAMPLE, "other.wav")
     assert box.ended(other).state is State.DONE, "a recording for another model goes on"
-    told = {one.code: one for one in ask_all(box.ledger, box.settings)}["gate model:another"]
+    told = {one.name: one for one in look(box.ledger, box.settings).findings}["model another"]
     assert "appliance model pull another" in told.remedy
     assert "The model another is not on this box" in box.front_page()
     models = Path(box.settings.model_dir)

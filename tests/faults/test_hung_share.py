@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.health.checks import ask_all
+from appliance.health.checks import look
 from appliance.states import Stage, State
 from appliance.store import attempts, gates, jobs
 from appliance.store.jobs import Job
@@ -79,9 +79,9 @@ class Hurried(Running):
             self.until(lambda name=name: self.is_nas(name, State.WAITING), f"{name} waits")  # type: ignore[misc]
         self.until(self.shut, "the gate is closed")
         self.unpaid(*names)
-        told = {one.code: one for one in ask_all(self.ledger, self.settings)}
-        assert "nas does not answer" in told["gate share:nas"].text
-        assert "Check the file server" in told["gate share:nas"].remedy
+        told = {one.name: one for one in look(self.ledger, self.settings).findings}
+        assert "nas does not answer" in told["share nas"].text
+        assert "Check the file server" in told["share nas"].remedy
 
     def unpaid(self, *names: str) -> None:
         """See that these have paid for nothing."""

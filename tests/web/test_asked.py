@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from appliance.errors import ApplianceError, LedgerBusy
-from web.asked import Answers, Asked
+from appliance.errors import LedgerBusy
+from appliance.health.checks import Seen
+from appliance.health.finding import named
+from web.asked import Asked
+
+WELL = Seen((), frozenset(), ready=True)
+BUSY = Seen((named("ledger", LedgerBusy(seconds=2)),), frozenset(), ready=False)
 
 
 def test_the_answer_of_a_second_serves_everybody_who_asks_in_it() -> None:
     now, count = [100.0], 0
 
-    def ask() -> Answers:
+    def ask() -> Seen:
         nonlocal count
         count += 1
-        trouble: ApplianceError | None = None if count == 1 else LedgerBusy()
-        return {"ledger": trouble}
+        return WELL if count == 1 else BUSY
 
     asked = Asked(ask, lambda: now[0])
-    assert [asked.answers()["ledger"] for _ in range(5)] == [None] * 5
+    assert [asked.seen() for _ in range(5)] == [WELL] * 5
     now[0] += 0.9
-    asked.answers()
+    asked.seen()
     assert count == 1
     now[0] += 0.1
-    assert asked.answers()["ledger"] is not None
+    assert asked.seen() is BUSY
     assert count == 2

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from appliance import logbook
 from appliance.errors import CATALOGUE, WARNINGS, DiskFull, NoAudioTrack, ShareOffline
-from appliance.health import checks
+from appliance.health import alive
 from appliance.states import State
 from appliance.store import shares
 from tests import signed_in
@@ -249,7 +249,7 @@ def test_a_process_that_does_not_run_is_told(
     box: Box, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     lives = frozenset({"worker", "watch"}) - {name}
-    monkeypatch.setattr(checks, "running", lambda _state, _run: lives)
+    monkeypatch.setattr(alive, "running", lambda _state, _run: lives)
     page = text(client, "/")
     assert f"The {name} is not running" in page
     assert "1 thing needs you" in page

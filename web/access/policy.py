@@ -51,7 +51,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "health.readyz": PUBLIC,  # its checks are for askers
     "pages.help_": PUBLIC,
     "pages.help_on": PUBLIC,
-    # machines that watch the box; comes with its own module
+    # machines that watch the box
     "metrics.metrics": PROBE,
     # the way in and out
     "entry.login": PUBLIC,

@@ -1,0 +1,118 @@
+"""Are the weights of every profile on this box, and are they what they should be?
+
+Gigabytes are read once, by whoever watches over the box (`ask`), and what that told is kept
+for all; a look of the page compares names and sizes, which costs nothing.
+
+Not here: comparing a model with its manifest (weights).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from appliance import weights
+from appliance.errors import ApplianceError, ModelCorrupt, ModelMissing
+from appliance.health.finding import Finding, Level, named
+from appliance.settings import Profile, Settings
+from appliance.store import gates
+from appliance.store.ledger import Ledger
+from appliance.values import from_json, to_json
+
+_FILE: Final = "models.json"
+_PROVING: Final = "the built-in self-test model: good for proving the box, not for transcripts"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What reading a model through has told."""
+
+    looks: str  # the word of weights.glance that it was told of
+    why: str | None  # it is damaged; None: it is what it should be
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """By the name of the model."""
+
+    of: Mapping[str, Verdict]
+
+
+def wanted(settings: Settings) -> list[str]:
+    """The models of every profile."""
+    profiles = settings.profile or {"default": Profile()}
+    return sorted({profile.model for profile in profiles.values()})
+
+
+def ask(settings: Settings) -> None:
+    """Read every model through that has changed, and keep what that tells in the run folder."""
+    found = {}
+    for name in wanted(settings):
+        try:
+            looks = weights.glance(name, settings.model_dir)
+            weights.find(name, settings.model_dir)
+        except ModelMissing:
+            continue
+        except ModelCorrupt as error:
+            if damaged := _looks(name, settings):
+                found[name] = Verdict(damaged, str(error.detail.get("why", "")))
+        else:
+            found[name] = Verdict(looks, None)
+    if _known(settings) == found:
+        return
+    file = os.path.join(settings.run_dir, _FILE)
+    os.makedirs(settings.run_dir, mode=0o770, exist_ok=True)
+    with open(f"{file}.new", "wb") as stream:
+        stream.write(to_json(Verdicts(found)))
+    os.replace(f"{file}.new", file)
+
+
+def _looks(name: str, settings: Settings) -> str | None:
+    try:
+        return weights.glance(name, settings.model_dir)
+    except (ModelMissing, ModelCorrupt):
+        return None
+
+
+def _known(settings: Settings) -> Mapping[str, Verdict]:
+    try:
+        with open(os.path.join(settings.run_dir, _FILE), "rb") as stream:
+            return from_json(Verdicts, stream.read()).of
+    except (OSError, ValueError):
+        return {}
+
+
+def trouble(name: str, settings: Settings, known: Mapping[str, Verdict]) -> ApplianceError | None:
+    """What is wrong with a model, as far as is known."""
+    try:
+        looks = weights.glance(name, settings.model_dir)
+    except (ModelMissing, ModelCorrupt) as error:
+        return error
+    verdict = known.get(name)
+    if verdict is not None and verdict.looks == looks and verdict.why is not None:
+        return ModelCorrupt(model=name, why=verdict.why)
+    return None
+
+
+def models(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
+    """Are the weights of every profile on this box?"""
+    shut = {gate.name.partition(":")[2]: gate for gate in gates.closed(ledger) if _of_model(gate)}
+    known = _known(settings)
+    for name in sorted({*wanted(settings), *shut}):
+        if name in shut:
+            gate = shut[name]
+            yield named("model", gate.error, subject=name, since_ms=gate.since_ms)
+        elif error := trouble(name, settings, known):
+            yield named("model", error, subject=name)
+        elif name == weights.SELFTEST:
+            remedy = "`appliance model pull large-v3-turbo`."
+            yield Finding("model", Level.WARN, _PROVING, remedy, name)
+        else:
+            text = f"{name} lies in {weights.chosen(name, settings.model_dir)}"
+            yield Finding("model", Level.OK, text, subject=name)
+
+
+def _of_model(gate: gates.Gate) -> bool:
+    return gate.name.startswith("model:")

@@ -1,0 +1,140 @@
+"""The round of the post: which letters are due, whether they arrived, when they are tried again.
+
+A thread a channel, so that one that hangs keeps back no other. A letter is tried at once and
+four times more; a channel that failed ten times in a row rests for an hour. What lies in
+the run folder, because the ledger takes nothing, goes first and is tried until it is old.
+
+Not here: sending (webhook, spoken), the letters (alarm).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from appliance.alarm import unsaved, words
+from appliance.errors import ApplianceError, LedgerDamaged
+from appliance.health.telling import RESTS_AFTER
+from appliance.notify import NOTIFIERS, secret
+from appliance.settings import Channel, Settings
+from appliance.store import outbox
+from appliance.store.ledger import Ledger
+from appliance.store.outbox import Letter
+
+log = logging.getLogger("appliance.notify")
+AGAIN_SECONDS: Final = (30.0, 120.0, 600.0, 3600.0)  # after the first try, the second, …
+REST_SECONDS: Final = 3600.0
+STALE_MS: Final = 86_400_000  # nobody needs to hear yesterday's news
+ROUND_SECONDS: Final = 2.0
+_ASIDE_SECONDS: Final = 30.0  # between tries of what the ledger does not have
+
+
+class Postman:
+    """Carries the letters of one channel."""
+
+    def __init__(self, ledger: Ledger, settings: Settings, channel: Channel) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self.channel = channel
+        self._noted: dict[str, Letter] = {}  # arrived, and the ledger could not be told
+        self._aside_due = 0.0
+
+    def round(self) -> int:
+        """Send what is due; says how many arrived. Raises node.*."""
+        arrived = self._aside()
+        for letter in list(self._noted.values()):
+            outbox.sent(self._ledger, letter)
+            del self._noted[letter.id]
+        for letter in outbox.due(self._ledger, self.channel.name):
+            fares = outbox.channel(self._ledger, self.channel.name, most=RESTS_AFTER)
+            if fares.rests:
+                break
+            arrived += self._carry(letter)
+        return arrived
+
+    def _aside(self) -> int:
+        """What lies in the run folder: no ledger is needed to send it."""
+        if time.monotonic() < self._aside_due:
+            return 0
+        arrived = 0
+        for letter in unsaved.letters(self._settings.run_dir, self.channel.name):
+            why = None if self._is_stale(letter) else self._try(letter)
+            if why is not None:
+                self._aside_due = time.monotonic() + _ASIDE_SECONDS
+                break
+            unsaved.sent(self._settings.run_dir, letter)
+            arrived += 1
+        return arrived
+
+    def _carry(self, letter: Letter) -> bool:
+        why = "it is older than a day" if self._is_stale(letter) else self._try(letter)
+        if why is None:
+            self._noted[letter.id] = letter
+            outbox.sent(self._ledger, letter)
+            del self._noted[letter.id]
+            return True
+        last = self._is_stale(letter) or letter.tries >= len(AGAIN_SECONDS)
+        again = None if last else AGAIN_SECONDS[letter.tries]
+        rest = (RESTS_AFTER, REST_SECONDS)
+        outbox.failed(self._ledger, letter, why, again=again, rest=rest)
+        return False
+
+    def _is_stale(self, letter: Letter) -> bool:
+        return self._ledger.clock().wall_ms - letter.made_ms > STALE_MS
+
+    def _try(self, letter: Letter) -> str | None:
+        why = deliver(self.channel, letter, self._settings.notify.allow)
+        facts = {"channel": self.channel.name, "letter": letter.id, "try": letter.tries + 1}
+        if why is None:
+            log.info("sent", extra=facts)
+        else:
+            log.warning("%s: %s", self.channel.name, why, extra=facts)
+        return why
+
+
+def deliver(channel: Channel, letter: Letter, allow: Sequence[str]) -> str | None:
+    """Send one letter, now; says why it did not arrive."""
+    kept = secret.read(channel.secret)
+    if kept.trouble is not None:
+        return kept.trouble
+    return NOTIFIERS[channel.kind](channel, kept.text, letter, tuple(allow))
+
+
+def test(ledger: Ledger, settings: Settings, channel: Channel) -> str | None:
+    """Send a test through a channel; where it arrives, the channel rests no more."""
+    now = ledger.clock().wall_ms
+    (letter,) = outbox.letters([channel.name], words.of_a_test(settings.notify, now), now)
+    why = deliver(channel, letter, settings.notify.allow)
+    if why is None:
+        outbox.sent(ledger, letter)
+    return why
+
+
+def carry(ledger: Ledger, settings: Settings, stop: threading.Event) -> None:
+    """Carry letters until told to stop. Raises LedgerDamaged: only a start mends it."""
+    damaged = threading.Event()
+    postmen = [Postman(ledger, settings, channel) for channel in settings.notify.channel]
+    threads = [
+        threading.Thread(target=_rounds, args=(one, stop, damaged), name=one.channel.name)
+        for one in postmen
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if damaged.is_set():
+        raise LedgerDamaged(where=settings.state_dir, why="a letter could not be read")
+    stop.wait()
+
+
+def _rounds(postman: Postman, stop: threading.Event, damaged: threading.Event) -> None:
+    while not stop.wait(ROUND_SECONDS) and not damaged.is_set():
+        try:
+            postman.round()
+        except LedgerDamaged:
+            damaged.set()
+        except ApplianceError as error:  # a locked ledger: the next round may be luckier
+            log.warning("%s: %s", postman.channel.name, error, extra={"code": error.code})

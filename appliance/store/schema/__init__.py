@@ -1,0 +1,167 @@
+"""The tables of the ledger, as ordered migrations.
+
+`prepare` brings a state directory to the newest version; every process may call it,
+one at a time does the work. Times end in _ms (wall clock, to show) or _bt (seconds of
+CLOCK_BOOTTIME, to wait by, worth nothing under another boot_id).
+
+Not here: the tables themselves (tables), reading or writing a row (the table's own file).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlite_utils import Database, Migrations
+
+from appliance.errors import on_the_box
+from appliance.states import NEXT
+from appliance.store import backups, repair, restores
+from appliance.store.ledger import Ledger, named_errors
+from appliance.store.repair import Mended
+from appliance.store.schema import tables
+from appliance.store.schema.tables import statements
+
+migrations = Migrations("ledger")
+
+# Of an index, and word for word of whoever wants to use it (sqlite.org/partialindex.html).
+# The plus keeps SQLite from sorting every job of these states instead.
+HAS_ENDED: Final = (
+    "+job.state IN ('cancelled', 'dead', 'done', 'failed', 'skipped', 'source-missing')"
+)
+
+TO_EXPORT: Final = "workload = 'reexport'"  # likewise
+
+
+@migrations()
+def first(db: Database) -> None:
+    """The ledger of the first version."""
+    for statement in statements(tables.FIRST):
+        db.conn.execute(statement)
+    db.conn.executemany(
+        "INSERT INTO transition (was, became) VALUES (?, ?)",
+        [(was, became) for was, nexts in NEXT.items() for became in nexts],
+    )
+
+
+@migrations()
+def jobs_by_time(db: Database) -> None:
+    """The page asks what ended lately."""
+    db.conn.execute("CREATE INDEX job_by_time ON job (updated_ms)")
+
+
+@migrations()
+def restored(db: Database) -> None:
+    """A ledger that came back from a backup knows it, and which transcripts it was handed."""
+    db.conn.execute(
+        "CREATE TABLE restore (at_ms INTEGER NOT NULL, backup TEXT, why TEXT NOT NULL,"
+        " quarantine TEXT) STRICT"
+    )
+    db.conn.execute("ALTER TABLE transcript ADD COLUMN regained INTEGER NOT NULL DEFAULT 0")
+
+
+@migrations()
+def housekeeping(db: Database) -> None:
+    """What was deleted, and when it was last looked for."""
+    db.conn.execute(
+        "CREATE TABLE housekeeping (id INTEGER PRIMARY KEY, rule TEXT NOT NULL,"
+        " files INTEGER NOT NULL, bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL) STRICT"
+    )
+    db.conn.execute("CREATE INDEX housekeeping_by_rule ON housekeeping (rule, at_ms)")
+
+
+@migrations()
+def jobs_by_their_end(db: Database) -> None:
+    """What ended lately is found without walking past a hundred thousand that wait."""
+    db.conn.execute("DROP INDEX job_by_time")
+    db.conn.execute(f"CREATE INDEX job_by_end ON job (updated_ms) WHERE {HAS_ENDED}")
+
+
+@migrations()
+def partials(db: Database) -> None:
+    """What has been heard of a recording outlives the attempt that heard it."""
+    db.conn.execute(
+        "CREATE TABLE partial (job INTEGER NOT NULL REFERENCES job (id), n INTEGER NOT NULL,"
+        " made_by TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (job, n)) STRICT"
+    )
+
+
+@migrations()
+def access(db: Database) -> None:
+    """People, programs, what they may do, and what they did."""
+    for statement in statements(tables.ACCESS):
+        db.conn.execute(statement)
+
+
+@migrations()
+def revisions(db: Database) -> None:
+    """What people changed in a transcript; which jobs are queued for that alone."""
+    for statement in statements(tables.REVISIONS):
+        db.conn.execute(statement)
+    db.conn.execute(f"CREATE INDEX job_to_export ON job (id) WHERE {TO_EXPORT}")
+
+
+@migrations()
+def search(db: Database) -> None:
+    """What was said, to be searched. What is recorded already is filled in later, bit by bit."""
+    for statement in statements(tables.SEARCH):
+        db.conn.execute(statement)
+    db.conn.execute(
+        "INSERT INTO unindexed (below) SELECT max(job) + 1 FROM transcript HAVING count(*) > 0"
+    )
+
+
+@migrations()
+def alerts(db: Database) -> None:
+    """What is wrong with the box, what people are told of it, and the hour as last known."""
+    for statement in statements(tables.ALERTS):
+        db.conn.execute(statement)
+
+
+def prepare(folder: str, *, thorough: bool = True) -> Mended | None:
+    """Make the state directory's ledger, mend it, bring it to the newest version.
+
+    `thorough` reads the whole file for damage, as every start of a process does. Says what
+    had to be mended. Raises DiskFull, NodeIO, LedgerBusy.
+    """
+    with _alone(folder):
+        mended = repair.mend(folder, migrate=migrate, thorough=thorough)
+        migrate(folder)
+        os.makedirs(os.path.join(folder, backups.FOLDER), mode=0o750, exist_ok=True)
+        if mended and mended.in_place:
+            aside = os.path.basename(mended.quarantine or "")
+            with Ledger(folder) as ledger:
+                restores.note(ledger, backup=None, why=mended.why, quarantine=aside)
+    return mended
+
+
+def restore(folder: str, why: str, backup: backups.Backup | None) -> Mended:
+    """Put a backup (None: the newest sound one) in the ledger's place. Raises as `prepare`."""
+    with _alone(folder):
+        return repair.replace(folder, why, migrate=migrate, backup=backup)
+
+
+@contextlib.contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    """Be the only one who makes or mends the ledger in `folder`."""
+    os.umask(0o027)  # what lies here is people's words: for us and our group alone
+    with on_the_box(folder):
+        os.makedirs(folder, mode=0o750, exist_ok=True)
+        with open(os.path.join(folder, "migrate.lock"), "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def migrate(folder: str) -> None:
+    """Bring the ledger in `folder` to the newest version, a backup first; or make it."""
+    with Ledger(folder, make=True) as ledger, named_errors(folder):
+        if not migrations.pending(ledger.db):
+            return
+        if migrations.applied(ledger.db) and os.path.isdir(os.path.join(folder, backups.FOLDER)):
+            backups.make(ledger, datetime.now(UTC))
+        migrations.apply(ledger.db)
+        ledger.checkpoint()
