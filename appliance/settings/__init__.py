@@ -11,7 +11,7 @@ with every mistake at once. No other module reads configuration.
 Not here: what the page may change (the ledger's), what a folder says about itself (admit).
 """
 
-from appliance.settings.reading import default_file, folder_choice, load
+from appliance.settings.reading import Effective, default_file, effective, folder_choice, load
 from appliance.settings.sections import (
     AUTO,
     FORMATS,
@@ -28,11 +28,19 @@ from appliance.settings.sections import (
     WebSettings,
     WorkerSettings,
 )
-from appliance.settings.site import BOX_FILE, BOX_STATE, LAPTOP_FILE, LAPTOP_STATE, Settings
+from appliance.settings.site import (
+    BOX_FILE,
+    BOX_LISTEN,
+    BOX_STATE,
+    LAPTOP_FILE,
+    LAPTOP_STATE,
+    Settings,
+)
 
 __all__ = [
     "AUTO",
     "BOX_FILE",
+    "BOX_LISTEN",
     "BOX_STATE",
     "FORMATS",
     "GB",
@@ -40,6 +48,7 @@ __all__ = [
     "LAPTOP_STATE",
     "BackupSettings",
     "DiskSettings",
+    "Effective",
     "EngineSettings",
     "FolderChoice",
     "NodeSettings",
@@ -51,6 +60,7 @@ __all__ = [
     "WebSettings",
     "WorkerSettings",
     "default_file",
+    "effective",
     "folder_choice",
     "load",
 ]
