@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from appliance.engine.__main__ import prove
@@ -95,6 +97,34 @@ def test_a_process_is_ready_then_gets_on_and_says_when_it_ends(
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_the_pages_answer_at_a_door_that_systemd_holds_open(tmp_path: Path) -> None:
+    activate = shutil.which("systemd-socket-activate")
+    assert activate, "these tests need systemd-socket-activate: make programs"
+    door = tmp_path / "door.sock"
+    file = tmp_path / "appliance.toml"
+    file.write_text(
+        f"[node]\nstate_dir = '{tmp_path}/state'\n[web]\nlisten = '/nowhere/web.sock'\n"
+    )
+    command = [sys.executable, "-m", "appliance", "--settings", str(file), "web"]
+    with subprocess.Popen(
+        [activate, f"--listen={door}", f"--setenv=PYTHONPATH={TOP}", *command],
+        cwd=TOP,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            begun = time.monotonic()
+            while not door.exists() and time.monotonic() - begun < PATIENCE:
+                time.sleep(0.05)
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(door))) as reader:
+                answer = reader.get("http://localhost/healthz", timeout=PATIENCE)
+            assert answer.json() == {"status": "pass"}
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+    assert door.exists(), "it is systemd's to take away"
 
 
 def test_an_engine_proves_nothing_by_being_alive(monkeypatch: pytest.MonkeyPatch) -> None:
