@@ -39,7 +39,7 @@ format: install  ## Put the code into its form
 # A program (or a file), or program:package where the two differ. RUNLEVEL=1 starts no server by
 # itself.
 PROGRAMS := espeak-ng chromium bindfs strace faketime fusermount3:fuse3 fiu-run:fiu-utils
-PROGRAMS += systemd-analyze:systemd nginx nft:nftables ip:iproute2 openssl
+PROGRAMS += systemd-analyze:systemd systemd-nspawn:systemd-container nginx nft:nftables ip:iproute2 openssl
 PROGRAMS += /usr/lib/python3/dist-packages/systemd/daemon.py:python3-systemd
 PROGRAMS += smbd:samba smbclient mkfs.btrfs:btrfs-progs mkfs.ext4:e2fsprogs
 .PHONY: programs

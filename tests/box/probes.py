@@ -302,6 +302,8 @@ PROBES: Final[Mapping[str, Probe]] = {
     "SystemCallErrorNumber": errors,
 }
 
+# What a container could not tell either, if it were asked once more.
+IN_A_MACHINE: Final = frozenset({"DevicePolicy", "IPAddressDeny", "ProtectKernelModules"})
 # What another wall hides is asked once more without that one.
 LOOSENED: Final[Mapping[str, tuple[str, ...]]] = {
     "IPAddressDeny": ("PrivateNetwork=no", "RestrictAddressFamilies=AF_INET"),

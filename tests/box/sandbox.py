@@ -100,6 +100,9 @@ def tried(
     if loosened:
         return found
     for key, lines in probes.LOOSENED.items():
-        if key in found and found[key] is None:
+        told = found.get(key, False) is not None or (
+            probes.CONTAINER and key in probes.IN_A_MACHINE
+        )
+        if not told:
             found |= ask({key: walls[key]}, *lines)
     return found
