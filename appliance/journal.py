@@ -127,7 +127,8 @@ class ToJournal(logging.Handler):
 def fields(process: str, record: logging.LogRecord) -> dict[str, str]:
     """What the journal is told of a record: MESSAGE, PRIORITY, and its facts in capitals.
 
-    `journalctl JOB_ID=7`, `SHARE=meetings`, `CODE=node.disk-full` find what they name.
+    `journalctl JOB_ID=7 SHARE=meetings`, `CODE=node.disk-full` find what they name. (systemd
+    has a JOB_ID of its own, and no shares.)
     """
     known = next((number for level, number in _GRAVITY if record.levelno >= level), _DEBUG)
     facts = {

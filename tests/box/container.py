@@ -21,6 +21,7 @@ from typing import Final
 from tests.box import units
 
 _PATIENCE_SECONDS: Final = 90.0
+_POWEROFF_SECONDS: Final = 20.0
 _GROUPS: Final = ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")  # both kinds at once
 # Landlock is what a decoder locks itself in with; this systemd does not know it yet.
 _CALLS: Final = "landlock_create_ruleset landlock_add_rule landlock_restrict_self"
@@ -59,6 +60,19 @@ class Container:
         """`leader` is the number, out here, of the process that is the first one in there."""
         self._leader = leader
 
+    def path(self, inside: str) -> Path:
+        """A path in there, as it is reached from out here."""
+        return Path(f"/proc/{self._leader}/root{inside}")
+
+    def end(self) -> None:
+        """End it in good order, or with it everybody in there."""
+        self.run("systemctl", "poweroff")
+        until = time.monotonic() + _POWEROFF_SECONDS
+        while time.monotonic() < until and os.path.exists(f"/proc/{self._leader}/ns/pid"):
+            time.sleep(0.1)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._leader, signal.SIGKILL)
+
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run a program in it, as root."""
         enter = ["nsenter", "-t", str(self._leader), "-m", "-p", "-n", "-u", "-i", "-C"]
@@ -93,15 +107,15 @@ def started(folder: Path) -> Iterator[Container]:
         )
     try:
         container = Container(_leader(nspawn))
-        _until_up(container)
-        container.run("sh", "-ec", _INSTALL.format(top=units.TOP)).check_returncode()
-        yield container
-        container.run("systemctl", "poweroff")
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            nspawn.wait(20)
+        try:
+            _until_up(container)
+            container.run("sh", "-ec", _INSTALL.format(top=units.TOP)).check_returncode()
+            yield container
+        finally:
+            container.end()
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(nspawn.pid, signal.SIGKILL)  # and everybody in there with it
+            os.killpg(nspawn.pid, signal.SIGKILL)
         nspawn.wait()
         for group in made:
             _remove(group)
