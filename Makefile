@@ -36,14 +36,18 @@ format: install  ## Put the code into its form
 	$(BIN)/ruff check --fix .
 
 # What the tests need from Debian; installed when we may, asked for by name when not.
-# A program, or program:package where the two differ. RUNLEVEL=1 starts no server by itself.
+# A program (or a file), or program:package where the two differ. RUNLEVEL=1 starts no server by
+# itself.
 PROGRAMS := espeak-ng chromium bindfs strace faketime fusermount3:fuse3 fiu-run:fiu-utils
-PROGRAMS += promtool:prometheus smbd:samba smbclient mkfs.btrfs:btrfs-progs mkfs.ext4:e2fsprogs
+PROGRAMS += systemd-analyze:systemd systemd-nspawn:systemd-container nginx nft:nftables ip:iproute2 openssl
+PROGRAMS += /usr/lib/python3/dist-packages/systemd/daemon.py:python3-systemd promtool:prometheus
+PROGRAMS += smbd:samba smbclient mkfs.btrfs:btrfs-progs mkfs.ext4:e2fsprogs
 .PHONY: programs
 programs:
 	@for wanted in $(PROGRAMS); do \
 	  program=$${wanted%%:*} package=$${wanted##*:}; \
 	  PATH="$$PATH:/usr/sbin:/sbin" command -v $$program >/dev/null && continue; \
+	  [ -e "/$${program#/}" ] && continue; \
 	  if [ "$$(id -u)" = 0 ]; then \
 	    apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $$package >/dev/null || exit 1; \
 	  else echo "the tests need $$program: apt-get install $$package" >&2; exit 1; fi; \

@@ -67,6 +67,8 @@ class Bell:
         self._file = os.path.join(state_dir, "huey.db")
         with _named_errors(self._file):
             os.makedirs(state_dir, mode=0o770, exist_ok=True)
+            # SQLite would keep it from our group, in which the pages are.
+            os.close(os.open(self._file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o660))
             self.huey = self._opened()
         self.answer: Callable[[int], None] = _nobody  # what the worker does when it rings
         self._task = self.huey.task(name="answer")(lambda job_id: self.answer(job_id))

@@ -1,6 +1,9 @@
 """What every long-lived process of the box has: its readiness, its proof of life;
 and what a child of one needs: to die with it, and what it is told at its birth.
 
+What systemd is told (sd_notify) comes from here: READY once we serve, WATCHDOG for every
+proof of progress and for nothing else, STATUS in words, STOPPING when we have begun to end.
+
 Not here: its log (journal), what the processes do (watch, tasks, engine, web).
 """
 
@@ -21,8 +24,8 @@ from typing import Any, Final, Self
 
 from appliance.errors import on_the_box
 
-try:
-    systemd: Any = importlib.import_module("systemd.daemon")  # the extra `box`
+try:  # the extra `systemd`; by its name, since our folder of units is called so too
+    systemd: Any = importlib.import_module("systemd.daemon")
 except ImportError:
     systemd = None
 
@@ -43,9 +46,32 @@ def stopped() -> threading.Event:
     return stop
 
 
-def ready() -> None:
+def ready(status: str = "") -> None:
     """We serve."""
-    tell_systemd("READY=1")
+    tell_systemd(_with_status("READY=1", status))
+
+
+def progressed(status: str = "") -> None:
+    """Something was done that a process that hangs could not have done: feed the watchdog.
+
+    `status` says in words how it goes, for `systemctl status`.
+    """
+    tell_systemd(_with_status("WATCHDOG=1", status))
+
+
+def stopping() -> None:
+    """We have begun to end: what is in hand is finished or left to our successor."""
+    tell_systemd("STOPPING=1\nSTATUS=ends")
+
+
+def watchdog_seconds() -> float | None:
+    """How long systemd waits for a proof of progress; None where nobody waits for one."""
+    told = os.environ.get("WATCHDOG_USEC", "")
+    return int(told) / 1e6 if told.isdigit() else None
+
+
+def _with_status(message: str, status: str) -> str:
+    return f"{message}\nSTATUS={status}" if status else message
 
 
 class Owner:

@@ -46,7 +46,7 @@ class Book:
         self._stage: tuple[str, float] | None = None
         self._fd: int | None = None
         try:
-            os.makedirs(os.path.dirname(file), mode=0o750, exist_ok=True)
+            os.makedirs(os.path.dirname(file), mode=0o770, exist_ok=True)
             self._fd = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
             self._written = os.fstat(self._fd).st_size
         except OSError as error:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from appliance import daemon, journal, logbook, pulse, recover, report
+from appliance import daemon, delegation, journal, logbook, pulse, recover, report
 from appliance.bell import Bell
 from appliance.box import Box, open_box
 from appliance.errors import (
@@ -180,6 +180,7 @@ def work(
 
     `silence` is how many seconds nothing may move at a share, `hang` in a thread of ours.
     """
+    delegation.settle_in()  # before the first child is born, who would stay behind
     with (
         daemon.only_one(settings.state_dir, "worker") as alone,
         contextlib.ExitStack() as opened,
@@ -200,8 +201,8 @@ def work(
             args=(box, bell, consumer.stop_flag, damaged, hang),
             name="reconcile",
         )
-        rounds.start()
         daemon.ready()
+        rounds.start()
         consumer.run()
         box.stopping.set()
         rounds.join()
@@ -250,11 +251,16 @@ def _reconcile_until(
         except ApplianceError as error:  # the next round may be luckier
             log.warning("reconcile: %s", error)
         count += 1
-        daemon.tell_systemd("WATCHDOG=1")
+        daemon.progressed(_at_work(len(set(box.at_work))))
         if stopped.wait(_RECONCILE_SECONDS):
             break
+    daemon.stopping()
     box.stopping.set()
     bell.close()
+
+
+def _at_work(jobs_in_hand: int) -> str:
+    return {0: "no job in hand", 1: "1 job in hand"}.get(jobs_in_hand, f"{jobs_in_hand} in hand")
 
 
 def _end_if_stuck(

@@ -371,14 +371,19 @@ def test_a_turn_that_does_not_end_is_told_from_a_model_that_loads() -> None:
     heard.put("slow")
     assert told.wait(10)
     assert batcher.stuck_for() == 0.0, "it loads"
+    assert batcher.turns_ended() is None, "none is owed while a model is loaded"
     fake.takes = 0.5
     go_on.set()
     until = time.monotonic() + 10
     while (longest := batcher.stuck_for()) < 0.2 and time.monotonic() < until:
         time.sleep(0.01)
     assert longest >= 0.2, "it is in a turn"
+    assert batcher.turns_ended() == 0, "one is owed"
     heard.all(1)
     assert batcher.stuck_for() == 0.0
+    while batcher.turns_ended() is not None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert batcher.turns_ended() is None, "nothing waits"
     batcher.stop()
     thread.join()
 

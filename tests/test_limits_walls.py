@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import textwrap
@@ -13,6 +14,7 @@ import pytest
 
 from appliance.limits import WALLS, Confinement, Limits, probe, seccomp, spawn
 
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 HEADERS = (
     "/usr/include/x86_64-linux-gnu/asm/unistd_64.h",
     "/usr/include/asm-generic/unistd.h",
@@ -202,3 +204,25 @@ def test_the_probe_finds_what_a_real_child_achieves() -> None:
     assert found.few_system_calls
     assert found.no_new_privileges
     assert "few system calls (seccomp)" not in found.missing()
+
+
+_HAS = "from appliance.limits import walls; print(walls._is_alone(), walls._is_powerless())"
+
+
+@pytest.mark.parametrize(
+    ("outside", "has"),
+    [
+        ([], "False False"),
+        (["unshare", "--net"], "True False"),
+        (["setpriv", "--reuid", "65534", "--clear-groups"], "False True"),
+    ],
+)
+def test_what_is_not_there_need_not_be_given_up(outside: list[str], has: str) -> None:
+    """Under systemd a decoder may neither leave a network nor drop a right, nor has it either."""
+    if os.geteuid():
+        pytest.skip("only root can be without them by choice")
+    python = "/usr/bin/python3"  # ours may lie where nobody else may look
+    ran = subprocess.run(
+        [*outside, python, "-c", _HAS], capture_output=True, text=True, cwd=TOP, check=True
+    )
+    assert ran.stdout.strip() == has

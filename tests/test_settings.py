@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from faster_whisper.tokenizer import _LANGUAGE_CODES
 
 from appliance import settings
+from appliance.cli import cli
 from appliance.errors import SettingsInvalid
 from appliance.nouns import LANGUAGES
-from appliance.settings import Profile, Settings, Share, folder_choice, load
+from appliance.settings import Profile, Settings, Share, effective, folder_choice, load
 
 
 def written(tmp_path: Path, text: str) -> str:
@@ -89,6 +91,54 @@ def test_drop_ins_are_laid_over_in_order(tmp_path: Path) -> None:
     site = load(file)
     assert site.worker.count == 5
     assert [share.name for share in site.share] == ["a", "b"]
+
+
+def test_a_mistake_in_a_drop_in_names_it_and_one_in_the_main_file_does_not(tmp_path: Path) -> None:
+    file = written(tmp_path, "[[share]]\nname = 'a'\nroot = '/a'\nkind = 'ftp'\n")
+    (tmp_path / "conf.d").mkdir()
+    drop_in = tmp_path / "conf.d" / "20.toml"
+    drop_in.write_text("[worker]\ncount = -1\n[[share]]\nname = 'b'\n")
+    with pytest.raises(SettingsInvalid) as caught:
+        load(file)
+    told = caught.value.sentence
+    assert f"{drop_in}: worker.count: " in told
+    assert f"{drop_in}: share[2].root: " in told
+    assert "  share[1].kind: " in told
+
+
+def test_every_key_in_force_says_which_file_set_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APPLIANCE_WEB_LISTEN", "127.0.0.1:9999")
+    file = written(
+        tmp_path,
+        "[worker]\ncount = 3\n[[share]]\nname = 'a'\nroot = '/a'\n"
+        "[profile.default]\nreplacements = { 'open eye' = 'OpenAI' }\nformats = ['txt', 'srt']\n",
+    )
+    (tmp_path / "conf.d").mkdir()
+    drop_in = str(tmp_path / "conf.d" / "20.toml")
+    Path(drop_in).write_text(
+        "[worker]\ncount = 5\n[profile.default]\nformats = ['json']\n"
+        "[[share]]\nname = 'b'\nroot = '/b'\n"
+    )
+    found = {one.key: (one.value, one.source) for one in effective(file)}
+    assert found["worker.count"] == (5, drop_in)
+    assert found["worker.max_attempts"] == (13, None)
+    assert found["share[1].root"] == ("/a", file)
+    assert found["share[2].root"] == ("/b", drop_in)
+    assert found["share[2].kind"] == ("auto", None)
+    assert found["profile.default.formats"] == (["json"], drop_in), "replaced, not grown"
+    assert found["profile.default.replacements.open eye"] == ("OpenAI", file)
+    assert found["web.listen"] == ("127.0.0.1:9999", "APPLIANCE_WEB_LISTEN")
+
+
+def test_the_command_shows_what_is_in_force_and_who_says_so(tmp_path: Path) -> None:
+    file = written(tmp_path, "[worker]\ncount = 3\n")
+    shown = CliRunner().invoke(cli, ["--settings", file, "settings", "show", "--effective"])
+    assert shown.exit_code == 0
+    rows = [line.split() for line in shown.output.splitlines()]
+    assert ["worker.count", "3", file] in rows
+    assert ["worker.max_attempts", "13", "default"] in rows
 
 
 def test_a_file_that_is_not_there_is_a_named_error(tmp_path: Path) -> None:

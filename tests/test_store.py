@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.bell import Bell
 from appliance.errors import (
     DiskFull,
     EngineLost,
@@ -375,3 +376,25 @@ def test_prepare_may_be_called_by_everybody_at_once(tmp_path: Path) -> None:
         starter.join()
     assert [starter.exitcode for starter in starters] == [0] * 4
     assert os.path.exists(os.path.join(folder, "ledger.db"))
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_the_group_may_write_what_several_accounts_share(tmp_path: Path, umask: int) -> None:
+    """The pages and the messenger run as others than the worker, in its group."""
+    before = os.umask(umask)
+    try:
+        state = tmp_path / "state"
+        schema.prepare(str(state))
+        with Ledger(str(state)) as opened:
+            opened.checkpoint()
+            Bell(str(state)).close()
+            modes = {
+                file.relative_to(tmp_path): file.stat().st_mode & 0o777
+                for file in (state, *state.rglob("*"))
+            }
+    finally:
+        os.umask(before)
+    assert {path.name for path in modes} >= {"ledger.db", "ledger.db-wal", "huey.db", "ledger.lock"}
+    for path, mode in modes.items():
+        wanted = 0o770 if (tmp_path / path).is_dir() else 0o660
+        assert mode == wanted, f"{path}: {mode:o}"

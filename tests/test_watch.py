@@ -630,6 +630,31 @@ def test_the_supervisor_watches_and_stops_in_good_order(tmp_path: Path) -> None:
     assert errors == ["node.already-running"]
 
 
+def test_a_watch_whose_round_does_not_end_gives_no_sign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(tmp_path)
+    (tmp_path / "share").mkdir()
+    stop, hangs, go_on = threading.Event(), threading.Event(), threading.Event()
+    signs: list[bool] = []
+
+    def turn(*_of: object) -> None:
+        if signs:
+            hangs.set()
+            assert go_on.wait(PATIENCE)
+            stop.set()
+
+    monkeypatch.setattr("appliance.watch.supervisor._turn", turn)
+    thread = threading.Thread(
+        target=watch, args=(settings,), kwargs={"stop": stop, "alive": lambda: signs.append(True)}
+    )
+    thread.start()
+    assert hangs.wait(PATIENCE)
+    assert len(signs) == 1, "of the round that ended"
+    go_on.set()
+    thread.join()
+
+
 def until(claim: Callable[[], object]) -> None:
     begun = time.monotonic()
     while not claim():

@@ -24,7 +24,7 @@ from appliance import daemon, journal
 from appliance.errors import ApplianceError, SettingsInvalid
 from appliance.settings import Settings, load
 from appliance.store import schema
-from web import create_app, db
+from web import create_app, db, proof
 
 _THREADS: Final = 16
 _STOP_SECONDS: Final = 10
@@ -64,6 +64,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no type
             "proc_name": "appliance-web",
             "worker_exit": _let_go,
             "when_ready": _ready,
+            "post_worker_init": _prove,
+            "on_exit": _stopping,
         }.items():
             self.cfg.set(key, value)
 
@@ -77,6 +79,16 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no type
 
 def _ready(_arbiter: object) -> None:
     daemon.ready()
+
+
+def _prove(worker: Any) -> None:  # noqa: ANN401 - gunicorn carries no types
+    seconds = daemon.watchdog_seconds()
+    if seconds is not None:
+        proof.prove(worker.sockets[0].sock, seconds, daemon.progressed)
+
+
+def _stopping(_arbiter: object) -> None:
+    daemon.stopping()
 
 
 def _let_go(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn carries no types

@@ -151,7 +151,7 @@ def stay(ledger: Ledger, settings: Settings, *, every: float, stop: threading.Ev
             raise
         except ApplianceError as error:  # the next look may be luckier
             log.warning("alerts: %s", error, extra={"code": error.code})
-        daemon.tell_systemd("WATCHDOG=1")
+        daemon.progressed()
         pause = max(every - (time.monotonic() - begun), 1.0)
 
 

@@ -88,6 +88,7 @@ def _stay(settings: Settings, every: float) -> None:
             raise AlreadyRunning(where=settings.state_dir)
         daemon.ready()
         alarm.stay(ledger, settings, every=every, stop=daemon.stopped())
+        daemon.stopping()
 
 
 @click.command("doctor")

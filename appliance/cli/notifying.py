@@ -37,6 +37,7 @@ def notify(of: Site, channel: str | None) -> None:
             raise AlreadyRunning(where=settings.state_dir)
         daemon.ready()
         post.carry(ledger, settings, daemon.stopped())
+        daemon.stopping()
 
 
 def _test(ledger: Ledger, settings: Settings, name: str) -> int:

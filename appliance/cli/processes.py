@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from appliance import allocator, daemon, journal, recover, tasks
+from appliance import allocator, journal, recover, tasks
 from appliance.bell import Bell
 from appliance.cli.site import Site, site
 from appliance.store import schema
@@ -29,8 +29,7 @@ def worker(of: Site) -> None:
 def watch(of: Site) -> None:
     """Find recordings in every share, until TERM."""
     journal.to_stderr("watch")
-    daemon.ready()
-    watching(of.settings(), alive=lambda: daemon.tell_systemd("WATCHDOG=1"))
+    watching(of.settings())
 
 
 @click.command()

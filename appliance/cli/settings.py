@@ -10,6 +10,8 @@ import click
 from appliance import settings as site_settings
 from appliance.cli.site import Site, site
 
+_COLUMNS: Final = ("key", "value", "said by")
+
 
 @click.group()
 def settings() -> None:
@@ -29,11 +31,20 @@ def check(of: Site) -> None:
 
 
 @settings.command()
+@click.option("--effective", "where", is_flag=True, help="Each key, and which file says so.")
 @site
-def show(of: Site) -> None:
+def show(of: Site, *, where: bool) -> None:
     """The settings in force, defaults included, as JSON."""
+    if where:
+        of.table([_row(one) for one in site_settings.effective(of.file)], _COLUMNS)
+        return
     plain = of.settings().model_dump(mode="json")
     click.echo(json.dumps(plain, ensure_ascii=False, indent=2))
+
+
+def _row(one: site_settings.Effective) -> dict[str, object]:
+    text = json.dumps(one.value, ensure_ascii=False)
+    return {"key": one.key, "value": text, "said by": one.source or "default"}
 
 
 VERBS: Final = (settings,)

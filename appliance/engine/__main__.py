@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import types
+from collections.abc import Mapping
 from typing import Final
 
 import ctranslate2
@@ -23,7 +24,13 @@ from appliance.engine.hearing import Listener
 from appliance.engine.model import Model
 from appliance.engine.probe import Probe
 from appliance.engine.server import House, accept
-from appliance.errors import WARNINGS, ApplianceError, GpuMemory, ModelCorrupt
+from appliance.errors import (
+    WARNINGS,
+    ApplianceError,
+    GpuMemory,
+    ModelCorrupt,
+    SettingsInvalid,
+)
 from appliance.settings import EngineSettings, Settings
 
 log = logging.getLogger("appliance.engine")
@@ -102,13 +109,26 @@ def warm_up(site: Settings, batcher: Batcher) -> None:
 
 
 def beat(batcher: Batcher, site: Settings, stopped: threading.Event) -> None:
-    """Say every second how it goes, for the page; and end where a turn never does."""
+    """Say every second how it goes, for the page and systemd; and end where a turn never does."""
     device = device_of(site.engine)
+    before: int | None = None
     while not stopped.wait(_BEAT_SECONDS):
         if batcher.stuck_for() > STUCK_SECONDS:
             log.critical("a turn does not end: the engine starts afresh")
             os._exit(TRY_LATER)
-        pulse.write(site.run_dir, {"device": device, **batcher.status()})
+        facts = {"device": device, **batcher.status()}
+        pulse.write(site.run_dir, facts)
+        before = prove(batcher.turns_ended(), before, facts)
+
+
+def prove(ended: int | None, before: int | None, facts: Mapping[str, object]) -> int | None:
+    """Feed systemd's watchdog where a turn has ended since, or none is owed; `ended` is returned.
+
+    This thread lives on when every lane hangs, so that it runs is no proof of anything.
+    """
+    if ended is None or ended != before:
+        daemon.progressed(f"{facts['busy']} lanes busy, {facts['waiting']} windows wait")
+    return ended
 
 
 def main() -> int:
@@ -133,6 +153,7 @@ def main() -> int:
     stopped = threading.Event()
 
     def stop(_signum: int, _frame: types.FrameType | None) -> None:
+        daemon.stopping()
         batcher.stop()
 
     signal.signal(signal.SIGTERM, stop)
@@ -153,4 +174,4 @@ if __name__ == "__main__":
         sys.exit(main())
     except ApplianceError as error:
         sys.stderr.write(f"{error}\n{error.next_step}\n")
-        sys.exit(78)
+        sys.exit(78 if isinstance(error, SettingsInvalid) else TRY_LATER)

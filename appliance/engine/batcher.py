@@ -88,6 +88,8 @@ class Batcher:
         self._wake = threading.Condition()
         self._busy: set[int] = set()  # lanes that are at something
         self._turning: dict[int, float] = {}  # threads in a turn, since when
+        self._ended = 0  # turns, well or not
+        self._opening = False  # a model is being loaded
         self._alone = False  # a lane has a window that is heard while nobody else is
         self._stopping = False
         self.clock = Clock()
@@ -118,6 +120,15 @@ class Batcher:
         now = time.monotonic()
         with self._wake:
             return now - min(self._turning.values(), default=now)
+
+    def turns_ended(self) -> int | None:
+        """How many turns have ended, well or not; None while none is owed.
+
+        None is owed while nothing waits and nobody is at work, and while a model is loaded.
+        """
+        with self._wake:
+            rests = not (self._waiting or self._calls or self._busy)
+            return None if rests or self._opening else self._ended
 
     def status(self) -> dict[str, object]:
         """How it goes, for the page."""
@@ -222,11 +233,22 @@ class Batcher:
                     del self._models[name]
                 while len(self._models) >= _MODELS_KEPT:
                     self._models.popitem(last=False)
-            listener = self._load(name, frugal)
+            with self._opened():
+                listener = self._load(name, frugal)
             fresh = _Loaded(listener, Size(self._batch(listener)), frugal)
             with self._wake:
                 self._models[name] = fresh
             return fresh
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[None]:
+        with self._wake:
+            self._opening = True
+        try:
+            yield
+        finally:
+            with self._wake:
+                self._opening = False
 
     # --- turns ----------------------------------------------------------------------------------
 
@@ -262,6 +284,7 @@ class Batcher:
         finally:
             with self._wake:
                 del self._turning[me]
+                self._ended += 1
 
     def _after(self, batch: Sequence[Window], loaded: _Loaded, words: ThreadPoolExecutor) -> None:
         """What is done is put into words; what is not waits for another turn."""

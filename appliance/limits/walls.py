@@ -151,12 +151,33 @@ def _prctl(option: int, value: int) -> bool:
 
 
 def _leave_network() -> bool:
-    """Move into a network without interfaces; a plain user needs a user namespace for it."""
+    """Move into a network without interfaces; a plain user needs a user namespace for it.
+
+    Under systemd neither is to be had, and where the whole unit is without a network
+    (`PrivateNetwork=`) neither is needed.
+    """
     unshare = _libc().unshare
-    return bool(unshare(_NEWNET) == 0 or unshare(_NEWUSER | _NEWNET) == 0)
+    return bool(unshare(_NEWNET) == 0 or unshare(_NEWUSER | _NEWNET) == 0 or _is_alone())
+
+
+def _is_alone() -> bool:
+    """Tell whether this network has no interface but its own loopback."""
+    with contextlib.suppress(OSError), open("/proc/self/net/dev", encoding="ascii") as stream:
+        return {line.partition(":")[0].strip() for line in stream if ":" in line} <= {"lo"}
+    return False
 
 
 def _drop_capabilities() -> bool:
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_V3, 0)
     nothing = (ctypes.c_uint32 * 6)()
-    return bool(_libc().capset(header, nothing) == 0)
+    return bool(_libc().capset(header, nothing) == 0 or _is_powerless())
+
+
+def _is_powerless() -> bool:
+    """Tell whether we never had a capability: then it may be that we may not even give it up."""
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as stream:
+        held = [
+            int(line.split()[1], 16) for line in stream if line.startswith(("CapPrm", "CapEff"))
+        ]
+        return held == [0, 0]
+    return False

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from appliance import daemon
 from appliance.alarm import unsaved, words
 from appliance.errors import ApplianceError, LedgerDamaged
 from appliance.health.telling import RESTS_AFTER
@@ -41,6 +42,7 @@ class Postman:
         self.channel = channel
         self._noted: dict[str, Letter] = {}  # arrived, and the ledger could not be told
         self._aside_due = 0.0
+        self.steps = 0  # letters tried and rounds ended: who hangs makes none
 
     def round(self) -> int:
         """Send what is due; says how many arrived. Raises node.*."""
@@ -70,6 +72,7 @@ class Postman:
         return arrived
 
     def _carry(self, letter: Letter) -> bool:
+        self.steps += 1
         why = "it is older than a day" if self._is_stale(letter) else self._try(letter)
         if why is None:
             self._noted[letter.id] = letter
@@ -123,15 +126,21 @@ def carry(ledger: Ledger, settings: Settings, stop: threading.Event) -> None:
     ]
     for thread in threads:
         thread.start()
+    before = [-1 for _ in postmen]
+    while not stop.wait(ROUND_SECONDS) and not damaged.is_set():
+        now = [one.steps for one in postmen]
+        if all(new > old for new, old in zip(now, before, strict=True)):
+            before = now
+            daemon.progressed(f"channels: {len(postmen)}")
     for thread in threads:
         thread.join()
     if damaged.is_set():
         raise LedgerDamaged(where=settings.state_dir, why="a letter could not be read")
-    stop.wait()
 
 
 def _rounds(postman: Postman, stop: threading.Event, damaged: threading.Event) -> None:
     while not stop.wait(ROUND_SECONDS) and not damaged.is_set():
+        postman.steps += 1
         try:
             postman.round()
         except LedgerDamaged:

@@ -13,7 +13,7 @@ Not here: what the page may change (the ledger's), what a folder says about itse
 """
 
 from appliance.settings.notify import Channel, NotifySettings
-from appliance.settings.reading import default_file, folder_choice, load
+from appliance.settings.reading import Effective, default_file, effective, folder_choice, load
 from appliance.settings.sections import (
     AUTO,
     FORMATS,
@@ -29,11 +29,19 @@ from appliance.settings.sections import (
     WebSettings,
     WorkerSettings,
 )
-from appliance.settings.site import BOX_FILE, BOX_STATE, LAPTOP_FILE, LAPTOP_STATE, Settings
+from appliance.settings.site import (
+    BOX_FILE,
+    BOX_LISTEN,
+    BOX_STATE,
+    LAPTOP_FILE,
+    LAPTOP_STATE,
+    Settings,
+)
 
 __all__ = [
     "AUTO",
     "BOX_FILE",
+    "BOX_LISTEN",
     "BOX_STATE",
     "FORMATS",
     "GB",
@@ -42,6 +50,7 @@ __all__ = [
     "BackupSettings",
     "Channel",
     "DiskSettings",
+    "Effective",
     "EngineSettings",
     "FolderChoice",
     "NodeSettings",
@@ -53,6 +62,7 @@ __all__ = [
     "WebSettings",
     "WorkerSettings",
     "default_file",
+    "effective",
     "folder_choice",
     "load",
 ]

@@ -30,6 +30,7 @@ from appliance.settings.sections import (
 
 BOX_FILE: Final = "/etc/appliance/appliance.toml"
 BOX_STATE: Final = "/var/lib/appliance"
+BOX_LISTEN: Final = "/run/appliance/web.sock"  # nginx stands before it
 LAPTOP_FILE: Final = "appliance.toml"
 LAPTOP_STATE: Final = ".appliance"
 

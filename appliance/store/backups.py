@@ -166,7 +166,7 @@ def sync(path: str) -> None:
 
 @contextlib.contextmanager
 def _alone(folder: str) -> Iterator[None]:
-    os.makedirs(folder, mode=0o750, exist_ok=True)
+    os.makedirs(folder, mode=0o770, exist_ok=True)
     with open(os.path.join(folder, ".lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

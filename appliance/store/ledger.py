@@ -77,6 +77,9 @@ class _Mine:
         self._folder = folder
         self._lock: int | None = None
         # Looked at before it is opened: one replaced in between is taken for a stranger.
+        if make:
+            # SQLite would keep it from our group, in which the pages and the messenger are.
+            os.close(os.open(file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o660))
         self.identity = None if make else identity(file)
         connection = sqlite3.connect(
             f"file:{quote(file)}?mode={'rwc' if make else 'rw'}",

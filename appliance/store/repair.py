@@ -99,7 +99,7 @@ def _make_ready(
         reserve.release(folder)
     for chosen in candidates:
         shutil.rmtree(room, ignore_errors=True)
-        os.mkdir(room, 0o750)
+        os.mkdir(room, 0o770)
         if chosen is not None:
             if not backups.is_sound(chosen.path):
                 log.warning("%s does not read back and is passed over", chosen.name)
@@ -171,7 +171,7 @@ def _look_at_log(folder: str, aside: str) -> str | None:
     with locked(folder):
         why = wal.damage(file)
         if why is not None:
-            os.makedirs(aside, mode=0o750)
+            os.makedirs(aside, mode=0o770)
             shutil.copyfile(file, os.path.join(aside, f"{NAME}-wal.lost"))
             _say_why(aside, why)
             log.warning("the ledger lost its newest commits: %s", why)
@@ -191,7 +191,7 @@ def quarantine(folder: str, name: str, aside: str, why: str) -> bool:
     for end in _ENDS:
         file = os.path.join(folder, name + end)
         if os.path.lexists(file):
-            os.makedirs(aside, mode=0o750, exist_ok=True)
+            os.makedirs(aside, mode=0o770, exist_ok=True)
             os.rename(file, os.path.join(aside, name + end))
             moved = True
     if moved:

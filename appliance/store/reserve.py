@@ -48,7 +48,7 @@ def keep(folder: str, size: int, *, spare: int) -> bool:
     release(folder)
     if _free(folder) < size + spare:
         return False
-    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o660)
     try:
         os.posix_fallocate(fd, 0, size)
     except OSError:

@@ -157,12 +157,13 @@ def watch(
     settings: Settings,
     *,
     stop: threading.Event | None = None,
-    alive: Callable[[], None] = lambda: None,
+    alive: Callable[[], None] = daemon.progressed,
     deadline: float = DEADLINE_SECONDS,
 ) -> None:
     """Watch every share of the settings until `stop`, or without it until TERM or INT.
 
-    `alive` is called twice a second (systemd's watchdog). Call it from a thread that
+    `alive` is called after every round over the children, twice a second: no round, no
+    sign (systemd's watchdog). Call it from a thread that
     lives as long as the process: the children die with it. Raises AlreadyRunning, and
     LedgerDamaged where only a start can mend the ledger.
     """
@@ -171,11 +172,13 @@ def watch(
     with _only_one(settings), Ledger(settings.state_dir) as ledger:
         children = [Child(settings, share, deadline=deadline) for share in settings.share]
         try:
+            daemon.ready(f"{len(children)} shares")
             while not stop.wait(_TURN_SECONDS):
-                alive()
                 ledger.is_there()
                 _turn(ledger, children)
+                alive()
         finally:
+            daemon.stopping()
             _end(children)
 
 

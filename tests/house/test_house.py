@@ -7,6 +7,7 @@ import os
 import re
 import string
 from collections.abc import Iterator
+from typing import TypeGuard
 
 import pytest
 
@@ -33,6 +34,7 @@ DOORS = {
     "psutil": {"appliance.limits", "appliance.health"},
     "sqlite3": {"appliance.store", "appliance.bell", "appliance.tasks", "appliance.doctor"},
     "sqlite_utils": {"appliance.store"},
+    "systemd": {"appliance.daemon", "appliance.journal"},
     "watchdog": {"appliance.watch"},
     "pydantic": {"appliance.settings", "appliance.admit", "web"},
     "prometheus_client": {"web"},
@@ -76,6 +78,12 @@ def imported(tree: ast.Module) -> Iterator[str]:
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.partition(".")[0]
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "import_module":
+            yield from (str(word.value).partition(".")[0] for word in node.args if _is_name(word))
+
+
+def _is_name(word: ast.expr) -> TypeGuard[ast.Constant]:
+    return isinstance(word, ast.Constant) and isinstance(word.value, str)
 
 
 @pytest.mark.parametrize(("path", "tree", "text"), SOURCES, ids=PATHS)

@@ -131,7 +131,7 @@ def prepare(folder: str, *, thorough: bool = True) -> Mended | None:
     with _alone(folder):
         mended = repair.mend(folder, migrate=migrate, thorough=thorough)
         migrate(folder)
-        os.makedirs(os.path.join(folder, backups.FOLDER), mode=0o750, exist_ok=True)
+        os.makedirs(os.path.join(folder, backups.FOLDER), mode=0o770, exist_ok=True)
         if mended and mended.in_place:
             aside = os.path.basename(mended.quarantine or "")
             with Ledger(folder) as ledger:
@@ -148,9 +148,9 @@ def restore(folder: str, why: str, backup: backups.Backup | None) -> Mended:
 @contextlib.contextmanager
 def _alone(folder: str) -> Iterator[None]:
     """Be the only one who makes or mends the ledger in `folder`."""
-    os.umask(0o027)  # what lies here is people's words: for us and our group alone
+    os.umask(0o007)  # people's words: for our accounts, which share a group, and nobody else
     with on_the_box(folder):
-        os.makedirs(folder, mode=0o750, exist_ok=True)
+        os.makedirs(folder, mode=0o770, exist_ok=True)
         with open(os.path.join(folder, "migrate.lock"), "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
