@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from appliance import logbook
 from appliance.errors import CATALOGUE, WARNINGS
 from appliance.states import State
-from appliance.store import attempts, board, events, exports, gates, jobs, transcripts
+from appliance.store import attempts, board, events, exports, gates, jobs, revisions
 from appliance.store.jobs import Job
 from web import api, db, overview, partial, told
 from web.access import sees
@@ -85,7 +85,6 @@ def job(number: int) -> ResponseReturnValue:
     """One job: what happened, what came out of it."""
     ledger = db.ledger()
     one = jobs.get(ledger, number, shares=sees()) or abort(404)
-    found = [transcripts.get(ledger, one, task) for task in one.options.tasks]
     return render_template(
         "job.html",
         job=one,
@@ -97,7 +96,7 @@ def job(number: int) -> ResponseReturnValue:
         attempts=list(attempts.of_job(ledger, number)),
         logs=_logs(one),
         exports=list(exports.of_job(ledger, number)),
-        transcripts=[transcript for transcript in found if transcript is not None],
+        transcripts=revisions.text(ledger, one) or (),
         most=_SEGMENTS,
     )
 

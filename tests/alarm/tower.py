@@ -34,6 +34,7 @@ from appliance.store import alerts, backups, jobs, schema
 from appliance.store.ledger import Ledger, Moment, read_clock
 from appliance.watch import adopt
 from appliance.watch.rounds import Rounds
+from tests import signed_in
 from tests.notify.receivers import LOOPBACK, Web
 from web import create_app, db
 
@@ -74,7 +75,7 @@ class Tower:
         )
         self.app = create_app(self.settings, clock=lambda: self.now().boot_s)
         self.app.extensions["appliance.ledger"].clock = self.now
-        self.client: FlaskClient = self.app.test_client()
+        self.client: FlaskClient = signed_in.client(self.app, self.ledger)
         self.alarm = alarm.Alarm(self.ledger, self.settings)
         self.postman = Postman(self.ledger, self.settings, self.settings.notify.channel[0])
 

@@ -88,6 +88,7 @@ class Container:
 @contextlib.contextmanager
 def started(folder: Path) -> Iterator[Container]:
     """Lend a container with the appliance's units and accounts; raises TimeoutError for none."""
+    os.umask(0o022)  # preparing a ledger in this process narrows it, and a root is for everybody
     name = f"appliance{os.getpid()}"
     made = [Path(group, name) for group in _GROUPS if os.path.isdir(group)]
     for part in (*made, folder / "rw", folder / "root"):

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from flask.testing import FlaskClient
 
-from appliance import logbook
+from appliance import logbook, revise
 from appliance.errors import CATALOGUE, WARNINGS, DiskFull, NoAudioTrack, ShareOffline
 from appliance.health import alive
 from appliance.states import State
@@ -269,3 +269,12 @@ def test_help_begins_with_what_the_readme_tells_people_who_drop_files(client: Fl
         for cell in row.strip("| ").split(" | "):
             assert re.sub(r"[`*]", "", cell) in plain
     assert plain.index("talk.mp4.ERROR.txt") < plain.index("What messages mean")
+
+
+def test_a_text_that_was_corrected_is_shown_as_it_is_now(client: FlaskClient, box: Box) -> None:
+    job = box.finish(b"talk.mp4")
+    better = ["Good evening, everybody."]
+    revise.edit(box.ledger, job.id, on="1.0", task="transcribe", first=0, texts=better, who="ann")
+    page = client.get(f"/jobs/{job.id}").text
+    assert "Good evening, everybody." in page
+    assert "Good morning" not in page
