@@ -236,9 +236,13 @@ def _all_begun_again(box: Box, before: list[Job]) -> bool:
 
 def tracebacks(box: Box) -> list[str]:
     """What no process may ever print, whatever is killed around it."""
-    with open(box.log, "rb") as stream:
-        lines = [line for line in stream if b"Traceback" in line or b'"traceback"' in line]
-    return [f"untyped: {line[:2000].decode('utf-8', 'replace')}" for line in lines[:5]]
+    with open(box.log, encoding="utf-8", errors="replace") as stream:
+        lines = stream.readlines()
+    found = [n for n, line in enumerate(lines) if "Traceback" in line or '"traceback"' in line]
+    return [f"untyped: {''.join(lines[n : n + _TRACE_LINES])[:4000]}" for n in found[:5]]
+
+
+_TRACE_LINES: Final = 30  # one that is printed raw goes on below its first
 
 
 # --- how soon it goes on ------------------------------------------------------------------------
