@@ -83,13 +83,26 @@ def children() -> set[int]:
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+            parent = parent_of(int(pid))
         except OSError:
             continue
         if b"appliance.porter" in command:
-            parents[int(pid)] = int(parent)
+            parents[int(pid)] = parent
     templates = {pid for pid, parent in parents.items() if parent == os.getpid()}
     return {pid for pid, parent in parents.items() if parent in templates}
+
+
+def parent_of(pid: int) -> int:
+    """Who started a process."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def kill(pid: int, *, until_gone: int) -> None:
+    """Kill a process, and wait until it, or one that dies with it, has ended."""
+    pidfd = os.pidfd_open(until_gone)
+    os.kill(pid, signal.SIGKILL)
+    assert select.select([pidfd], [], [], 10)[0]
+    os.close(pidfd)
 
 
 def test_a_recording_is_copied_by_a_child_and_the_child_is_kept(site: Site) -> None:
@@ -221,11 +234,8 @@ def test_a_porter_that_fails_is_a_named_error(
 def test_one_that_dies_between_two_errands_is_replaced(site: Site) -> None:
     with Porters(site.settings) as porters:
         porters.stage(site.job(), site.share, stop=go_on)
-        for pid in children():
-            pidfd = os.pidfd_open(pid)
-            os.kill(pid, signal.SIGKILL)
-            assert select.select([pidfd], [], [], 10)[0]
-            os.close(pidfd)
+        [porter] = children()
+        kill(porter, until_gone=porter)
         porters.stage(site.job("more.wav"), site.share, stop=go_on)
 
 
@@ -233,25 +243,16 @@ def test_a_template_that_dies_takes_its_porters_along_and_is_replaced(site: Site
     with Porters(site.settings) as porters:
         porters.stage(site.job(), site.share, stop=go_on)
         [porter] = children()
-        template = int(Path(f"/proc/{porter}/stat").read_text().rpartition(")")[2].split()[1])
-        pidfd = os.pidfd_open(porter)
-        os.kill(template, signal.SIGKILL)
-        assert select.select([pidfd], [], [], 10)[0]
-        os.close(pidfd)
+        kill(parent_of(porter), until_gone=porter)
         porters.stage(site.job("more.wav"), site.share, stop=go_on)
 
 
 def test_errands_that_all_find_their_template_dead_are_all_done(site: Site) -> None:
     several = [site.job(f"{number}.wav") for number in range(6)]
-    done = []
     with Porters(site.settings) as porters:
         porters.stage(site.job(), site.share, stop=go_on)
         [porter] = children()
-        template = int(Path(f"/proc/{porter}/stat").read_text().rpartition(")")[2].split()[1])
-        pidfd = os.pidfd_open(porter)
-        os.kill(template, signal.SIGKILL)
-        assert select.select([pidfd], [], [], 10)[0]
-        os.close(pidfd)
+        kill(parent_of(porter), until_gone=porter)
         with ThreadPoolExecutor(len(several)) as at_once:
             done = list(at_once.map(lambda job: porters.stage(job, site.share, **STOP), several))
     assert [staged.size for staged in done] == [5] * len(several)
