@@ -72,6 +72,7 @@ from appliance.errors.policy import (
     Interrupted,
     NothingToEdit,
     NotReachable,
+    RequestUnfit,
     SettingsInvalid,
     StaleEdit,
 )
@@ -172,6 +173,7 @@ __all__ = [
     "PlaylistRefused",
     "Protected",
     "QueueIdle",
+    "RequestUnfit",
     "Retry",
     "SetUpAlready",
     "SettingsInvalid",

@@ -61,6 +61,14 @@ class EditRefused(ApplianceError):
     hint = "Open the text again and repeat your edit."
 
 
+class RequestUnfit(ApplianceError):
+    """A program sent something of another shape than the API's document says."""
+
+    code = "policy.request-unfit"
+    message = "This request does not fit: {where}: {why}."
+    hint = "Correct it; /api/v1/openapi.json says what is expected."
+
+
 class Bug(ApplianceError):
     """Our own mistake. Plain words for the person, the traceback for the journal."""
 

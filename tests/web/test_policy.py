@@ -35,6 +35,7 @@ TABLE = {
     "metrics.metrics": PUBLIC,  # asked from this machine; from elsewhere: see below
     "pages.help_": PUBLIC,
     "pages.help_on": PUBLIC,
+    "api.document": PUBLIC,
     "entry.login": PUBLIC,
     "entry.sign_in": PUBLIC,
     "entry.setup": PUBLIC,
@@ -46,11 +47,11 @@ TABLE = {
     "pages.listing": READ,
     "pages.job": READ,
     "pages.log": READ,
-    "api.status": READ,
-    "api.listing": READ,
-    "api.one": READ,
-    "api.so_far": READ,
-    "api.log": READ,
+    "api.status.status": READ,
+    "api.jobs.listing": READ,
+    "api.jobs.one": READ,
+    "api.jobs.so_far": READ,
+    "api.jobs.log": READ,
     "mine.account": PERSON,
     "mine.change_password": PERSON,
     "mine.end_session": PERSON,
@@ -164,10 +165,12 @@ def test_whoever_is_signed_in_may_sign_out(gathering: Gathering, who: str) -> No
     assert gathering.outcome(who, "GET", "/") == "s"
 
 
-OF_A_JOB = {"pages.job", "pages.log", "api.one", "api.so_far", "api.log"}
+OF_A_JOB = {"pages.job", "pages.log", "api.jobs.one", "api.jobs.so_far", "api.jobs.log"}
 
 
-@pytest.mark.parametrize("who", [who for who in WHO if TABLE["api.one"][WHO.index(who)] == "i"])
+@pytest.mark.parametrize(
+    "who", [who for who in WHO if TABLE["api.jobs.one"][WHO.index(who)] == "i"]
+)
 def test_what_lies_in_another_share_is_not_there(gathering: Gathering, who: str) -> None:
     """As if it did not exist: not 403, which would tell that it does."""
     sees = {"ungranted": [], "admin": [gathering.seen, gathering.hidden]}

@@ -51,6 +51,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "health.readyz": PUBLIC,  # its checks are for askers
     "pages.help_": PUBLIC,
     "pages.help_on": PUBLIC,
+    "api.document": PUBLIC,
     # machines that watch the box
     "metrics.metrics": PROBE,
     # the way in and out
@@ -66,11 +67,11 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "pages.listing": READ,
     "pages.job": READ,
     "pages.log": READ,
-    "api.status": READ,
-    "api.listing": READ,
-    "api.one": READ,
-    "api.so_far": READ,
-    "api.log": READ,
+    "api.status.status": READ,
+    "api.jobs.listing": READ,
+    "api.jobs.one": READ,
+    "api.jobs.so_far": READ,
+    "api.jobs.log": READ,
     # one's own account
     "mine.account": PERSON,
     "mine.change_password": PERSON,
