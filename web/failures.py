@@ -22,13 +22,22 @@ from werkzeug.exceptions import HTTPException, SecurityError
 from appliance.errors import (
     AccessError,
     ApplianceError,
+    EditRefused,
+    Fenced,
     KeyRefused,
     LedgerDamaged,
     NotAllowed,
+    NothingChosen,
+    NothingToEdit,
+    NotReady,
     RequestUnfit,
     SignInNeeded,
     SignInSlow,
     SignInWrong,
+    StaleEdit,
+    StepRefused,
+    StreamsFull,
+    TagMissing,
 )
 from appliance.report import spelled
 from web import db
@@ -48,6 +57,15 @@ _STATUS: Final[Mapping[type[ApplianceError], HTTPStatus]] = {
     NotAllowed: HTTPStatus.FORBIDDEN,
     SignInSlow: HTTPStatus.TOO_MANY_REQUESTS,
     RequestUnfit: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NothingChosen: HTTPStatus.UNPROCESSABLE_ENTITY,
+    StepRefused: HTTPStatus.CONFLICT,
+    Fenced: HTTPStatus.CONFLICT,
+    NotReady: HTTPStatus.CONFLICT,
+    NothingToEdit: HTTPStatus.CONFLICT,
+    EditRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    StaleEdit: HTTPStatus.PRECONDITION_FAILED,
+    TagMissing: HTTPStatus.PRECONDITION_REQUIRED,
+    StreamsFull: HTTPStatus.TOO_MANY_REQUESTS,
 }
 _LONGEST: Final = 200  # letters of a stranger's word that are told back
 _STRANGE_NAME: Final = (

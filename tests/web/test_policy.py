@@ -27,6 +27,8 @@ WHO = ("nobody", "ungranted", "viewer", "operator", "admin", *(f"key:{scope}" fo
 PEOPLE = WHO[1:5]
 # s: is sent to sign in; n: may not; i: comes in. What they find there is another matter.
 PUBLIC, PERSON, READ, OF_ADMINS = "iiiiiiiii", "siiiinnnn", "siiiiinnn", "snnninnnn"
+OPERATORS = "snniinnin"
+OF_ALL = OF_ADMINS  # of a key only where it is one of every share: see below
 TABLE = {
     "static": PUBLIC,
     "health.healthz": PUBLIC,
@@ -52,6 +54,16 @@ TABLE = {
     "api.jobs.one": READ,
     "api.jobs.so_far": READ,
     "api.jobs.log": READ,
+    "api.jobs.retry": OPERATORS,
+    "api.jobs.cancel": OPERATORS,
+    "api.jobs.hold": OPERATORS,
+    "api.jobs.release": OPERATORS,
+    "api.jobs.mark": OPERATORS,
+    "api.jobs.forget": OPERATORS,
+    "api.jobs.forget_many": OPERATORS,
+    "api.queue.queue": READ,
+    "api.queue.stop": OF_ALL,
+    "api.queue.resume": OF_ALL,
     "mine.account": PERSON,
     "mine.change_password": PERSON,
     "mine.end_session": PERSON,
@@ -231,6 +243,16 @@ def test_a_policy_wants_its_own_right_and_no_other_does(box: Box, policy: Policy
     assert gate.may_enter(policy, asker_with(box, policy.right))
     assert not gate.may_enter(policy, asker_with(box, *others))
     assert not gate.may_enter(policy, Asker("somebody", ""))
+
+
+def test_a_key_of_every_share_may_do_what_concerns_every_share(gathering: Gathering) -> None:
+    for right in Right:
+        key = signed_in.key(gathering.box.ledger, right)
+        gathering.headers["every"] = key
+        for endpoint, method, rule in ways(gathering.app):
+            if POLICIES[endpoint].everywhere:
+                expected = "i" if right is Right.ADMIN else "n"
+                assert gathering.outcome("every", method, filled(rule)) == expected, rule
 
 
 def test_figures_are_for_this_machine_or_for_a_key(gathering: Gathering) -> None:

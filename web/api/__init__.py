@@ -5,6 +5,9 @@
     rows      what is told: shapes of answers
     status    the box at one moment
     jobs      recordings and what became of them
+    moves     what may be asked of a job
+    queue     what is next, and whether it stands still
+    found     the job that an address names
 
 A program comes with a key, a page with its cookie; each is told of the shares it may see, and
 anything else is not there. Times are RFC 3339 in UTC, names of files are spelt as in
@@ -19,7 +22,7 @@ from typing import Any
 
 from flask_openapi3 import OpenAPI
 
-from web.api import jobs, status
+from web.api import moves, queue, status
 from web.api.asked import asked_for
 from web.api.document import app_of, root
 from web.api.rows import working_on
@@ -27,7 +30,7 @@ from web.api.status import page_of
 
 __all__ = ["asked_for", "page_of", "register", "whole", "working_on"]
 
-for _part in (status.bp, jobs.bp):
+for _part in (status.bp, moves.bp, queue.bp):
     root.register_api(_part)
 
 

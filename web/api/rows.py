@@ -6,6 +6,7 @@ Not here: what may be asked (asked), the box as a whole (status).
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from flask import url_for
@@ -14,7 +15,7 @@ from pydantic import BaseModel, Field
 from appliance import daemon
 from appliance.nouns import display
 from appliance.states import Stage, State
-from appliance.store import attempts, events, exports
+from appliance.store import attempts, events, exports, marks
 from appliance.store.jobs import Job
 from web import db, told, words
 from web.estimate import Working, working
@@ -54,6 +55,8 @@ class JobRow(BaseModel):
     sentence: str | None
     next_step: str | None
     warnings: list[WarningRow]
+    tags: list[str]
+    priority: int
     attempt: int
     created_at: str
     updated_at: str
@@ -65,6 +68,7 @@ class JobPage(BaseModel):
 
     jobs: list[JobRow]
     next_cursor: str | None = Field(description="Where the next page begins; null: this was all.")
+    counts: dict[State, int] | None = Field(description="Where they were asked for.")
 
 
 class WorkingRow(BaseModel):
@@ -85,8 +89,11 @@ class WorkingRow(BaseModel):
 class OptionsRow(BaseModel):
     """What a job was asked for."""
 
+    profile: str
     model: str
     language: str | None
+    task: str
+    formats: list[str]
 
 
 class ExportRow(BaseModel):
@@ -164,7 +171,7 @@ def working_on(job: Job) -> Working:
     return working(job, facts, time.time())
 
 
-def _facts(job: Job) -> dict[str, Any]:
+def _facts(job: Job, tags: list[str]) -> dict[str, Any]:
     error = told.trouble(job)
     return {
         "id": job.id,
@@ -180,6 +187,8 @@ def _facts(job: Job) -> dict[str, Any]:
         "warnings": [
             WarningRow(code=notice.code, sentence=told.warning(notice)) for notice in job.warnings
         ],
+        "tags": tags,
+        "priority": job.priority,
         "attempt": job.attempt,
         "created_at": words.iso(job.created_ms),
         "updated_at": words.iso(job.updated_ms),
@@ -189,15 +198,27 @@ def _facts(job: Job) -> dict[str, Any]:
 
 def job_row(job: Job) -> JobRow:
     """A job as programs see it."""
-    return JobRow(**_facts(job))
+    return JobRow(**_facts(job, marks.of_job(db.ledger(), job.id)))
+
+
+def job_rows(found: Sequence[Job]) -> list[JobRow]:
+    """Jobs as programs see them."""
+    tags = marks.of_jobs(db.ledger(), [job.id for job in found])
+    return [JobRow(**_facts(job, tags.get(job.id, []))) for job in found]
 
 
 def job_whole(job: Job) -> JobWhole:
     """A job with its exports, attempts and events."""
     ledger = db.ledger()
     return JobWhole(
-        **_facts(job),
-        options=OptionsRow(model=job.options.model, language=job.options.language),
+        **_facts(job, marks.of_job(ledger, job.id)),
+        options=OptionsRow(
+            profile=job.options.profile,
+            model=job.options.model,
+            language=job.options.language,
+            task=job.options.task,
+            formats=list(job.options.formats),
+        ),
         exports=[_export_row(one) for one in exports.of_job(ledger, job.id)],
         attempts=[_attempt_row(one) for one in attempts.of_job(ledger, job.id)],
         events=[_event_row(one) for one in events.of_job(ledger, job.id)],
