@@ -1,7 +1,7 @@
 """The pages of the box: what it is doing, every job, and what each failure means.
 
 `create_app` builds the whole of it. The pages read the ledger through `appliance.store`, as
-far as whoever asks may see it (access). What moves a job is still a command that they name.
+far as whoever asks may see it (access); programs are answered by `api`.
 
 Not here: transcribing anything. The box runs without its pages.
 """
@@ -11,11 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from flask import Flask
+from flask_openapi3 import OpenAPI
 
 from appliance.settings import Settings
 from web import access, api, asked, db, failures, headers, health, metrics, pages, words
 from web.access.limits import PER_MINUTE
+from web.api import document
 
 
 def create_app(
@@ -23,12 +24,12 @@ def create_app(
     *,
     clock: Callable[[], float] = time.monotonic,
     per_minute: int = PER_MINUTE,
-) -> Flask:
+) -> OpenAPI:
     """Build the pages of one box. Its ledger must have been prepared.
 
     `clock` in seconds, only ever growing; `per_minute`: requests one asker may send.
     """
-    app = Flask(__name__)
+    app = document.app_of(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     db.open_for(app, settings)
@@ -38,6 +39,7 @@ def create_app(
     failures.catch(app)
     words.teach(app)
     access.guard(app, clock, per_minute=per_minute)
-    for part in (pages.bp, api.bp, health.bp, metrics.bp):
+    for part in (pages.bp, health.bp, metrics.bp):
         app.register_blueprint(part)
+    api.register(app)
     return app

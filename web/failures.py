@@ -13,20 +13,31 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NoReturn
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
+from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from appliance.errors import (
     AccessError,
     ApplianceError,
+    EditRefused,
+    Fenced,
     KeyRefused,
     LedgerDamaged,
     NotAllowed,
+    NothingChosen,
+    NothingToEdit,
+    NotReady,
+    RequestUnfit,
     SignInNeeded,
     SignInSlow,
     SignInWrong,
+    StaleEdit,
+    StepRefused,
+    StreamsFull,
+    TagMissing,
 )
 from appliance.report import spelled
 from web import db
@@ -38,13 +49,25 @@ _DETAILS: Final = {
     HTTPStatus.METHOD_NOT_ALLOWED: "Nothing of that kind can be done at this address.",
     HTTPStatus.TOO_MANY_REQUESTS: "You ask more often than this box answers; wait a minute.",
 }
-_STATUS: Final[Mapping[type[AccessError], HTTPStatus]] = {
+# The mistakes of whoever asks. Of every other error the box is the cause: 503.
+_STATUS: Final[Mapping[type[ApplianceError], HTTPStatus]] = {
     SignInNeeded: HTTPStatus.UNAUTHORIZED,
     KeyRefused: HTTPStatus.UNAUTHORIZED,
     SignInWrong: HTTPStatus.FORBIDDEN,
     NotAllowed: HTTPStatus.FORBIDDEN,
     SignInSlow: HTTPStatus.TOO_MANY_REQUESTS,
+    RequestUnfit: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NothingChosen: HTTPStatus.UNPROCESSABLE_ENTITY,
+    StepRefused: HTTPStatus.CONFLICT,
+    Fenced: HTTPStatus.CONFLICT,
+    NotReady: HTTPStatus.CONFLICT,
+    NothingToEdit: HTTPStatus.CONFLICT,
+    EditRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    StaleEdit: HTTPStatus.PRECONDITION_FAILED,
+    TagMissing: HTTPStatus.PRECONDITION_REQUIRED,
+    StreamsFull: HTTPStatus.TOO_MANY_REQUESTS,
 }
+_LONGEST: Final = 200  # letters of a stranger's word that are told back
 _STRANGE_NAME: Final = (
     "This box does not answer to that name. Use its own name, localhost or 127.0.0.1.\n"
 )
@@ -80,6 +103,14 @@ def catch(app: Flask) -> None:
     app.register_error_handler(Exception, _answer)
 
 
+def refuse(error: ValidationError) -> NoReturn:
+    """Raise RequestUnfit for what does not fit the shape that an address takes."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])[:_LONGEST] or "the body"
+    more = f", and {error.error_count() - 1} more" if error.error_count() > 1 else ""
+    raise RequestUnfit(where=where, why=f"{first['msg']}{more}") from error
+
+
 def _answer(error: Exception) -> Response:
     if isinstance(error, SecurityError):  # an untrusted Host: no address of ours may be built
         return Response(_STRANGE_NAME, HTTPStatus.BAD_REQUEST, mimetype="text/plain")
@@ -96,7 +127,7 @@ def _answer(error: Exception) -> Response:
     return response
 
 
-def status_of(error: AccessError | None) -> int:
+def status_of(error: ApplianceError | None) -> int:
     """The status of a page that tells this error; 200 without one."""
     if error is None:
         return HTTPStatus.OK
@@ -117,9 +148,10 @@ def _problem(error: Exception) -> Problem:
         status = HTTPStatus(error.code or 500)
         detail = _DETAILS.get(status, error.description or status.description)
         return Problem(status, status.phrase, detail, request_id)
-    if isinstance(error, AccessError):
-        status = HTTPStatus(status_of(error))
-        facts = (error.sentence, request_id, error.code, error.next_step)
+    if isinstance(error, AccessError) or type(error) in _STATUS:
+        assert isinstance(error, ApplianceError)  # noqa: S101 - of the table, too
+        status, said = HTTPStatus(status_of(error)), spelled(error)
+        facts = (said.sentence, request_id, error.code, said.next_step)
         return Problem(status, status.phrase, *facts)
     if isinstance(error, ApplianceError):
         log.warning("%s", error, extra={"code": error.code, "request_id": request_id})

@@ -33,7 +33,7 @@ from appliance.health import alive, isolation, keeping, models, ready, room, tel
 from appliance.health.finding import Finding, Level, named
 from appliance.settings import GB, Settings
 from appliance.states import State
-from appliance.store import alerts, board, clocks, gates, housekeeping, jobs, shares
+from appliance.store import alerts, board, clocks, gates, housekeeping, jobs, pause, shares
 from appliance.store.board import Tally
 from appliance.store.ledger import Ledger
 
@@ -237,7 +237,7 @@ def clock(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
 def idle(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
     """Does the queue move?"""
     waiting = jobs.counts(ledger).get(State.QUEUED, 0)
-    if not waiting or board.page(ledger, [State.RUNNING], limit=1):
+    if not waiting or pause.now(ledger) or board.page(ledger, [State.RUNNING], limit=1):
         return
     (first,) = board.next_up(ledger, limit=1) or (None,)
     if first is not None and ledger.clock().wall_ms - first.updated_ms > _IDLE_MS:

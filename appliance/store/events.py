@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from appliance.states import ENDED, State
+from appliance.store import numbers
 from appliance.store.ledger import Ledger
+
+_NEWEST: Final = numbers.newest(numbers.EVENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,8 @@ def add(
     """Write one step down, in the caller's transaction."""
     with ledger.writing() as db:
         db.execute(
-            "INSERT INTO event (job, epoch, attempt, was, became, code, who, at_ms)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO event (id, job, epoch, attempt, was, became, code, who, at_ms)"
+            f" VALUES ({_NEWEST} + 1, ?, ?, ?, ?, ?, ?, ?, ?)",
             [job.id, job.epoch, job.attempt, was, became, code, who, ledger.clock().wall_ms],
         )
 
@@ -73,8 +76,8 @@ class End:
 
 def newest(ledger: Ledger) -> int:
     """The number of the last step that any job took."""
-    row = ledger.row("SELECT max(id) AS id FROM event")
-    return int(row["id"] or 0) if row else 0
+    row = ledger.row(f"SELECT {_NEWEST} AS id")
+    return int(row["id"]) if row else 0
 
 
 def ends(

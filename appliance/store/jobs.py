@@ -18,7 +18,7 @@ from appliance.errors import ApplianceError, Budget, Fenced
 from appliance.nouns import Detail, Notice, Options, Source
 from appliance.rights import Shares
 from appliance.states import ENDED, NEXT, Stage, State, Verdict
-from appliance.store import events, gates
+from appliance.store import events, gates, numbers, pause
 from appliance.store.ledger import Ledger, Row
 from appliance.store.sight import within
 from appliance.values import from_json, to_json
@@ -31,6 +31,7 @@ _COUNTER: Final[Mapping[Budget, str]] = {
     Budget.CRASHES: "crashes",
     Budget.LOSSES: "losses",
 }
+_NUMBER: Final = f"{numbers.newest(numbers.JOB)} + 1"
 SELECT: Final = (
     "SELECT job.*, epoch.options FROM job JOIN epoch ON epoch.job = job.id AND epoch.n = job.epoch"
 )
@@ -190,8 +191,8 @@ def add(
     now = ledger.clock()
     with ledger.writing() as db:
         cursor = db.execute(
-            "INSERT INTO job (workload, share, path, size, mtime_ns, state, priority,"
-            " correlation, created_ms, updated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT INTO job (id, workload, share, path, size, mtime_ns, state, priority,"
+            f" correlation, created_ms, updated_ms) VALUES ({_NUMBER}, {', '.join('?' * 10)})"
             " ON CONFLICT DO NOTHING",
             [
                 *(workload, source.share, source.path, source.size, source.mtime_ns),
@@ -282,7 +283,7 @@ def claim(ledger: Ledger, job_id: int, *, owner: str) -> Job | None:
     now = ledger.clock()
     with ledger.writing() as db:
         job = get(ledger, job_id)
-        if job is None or job.state is not State.QUEUED:
+        if job is None or job.state is not State.QUEUED or pause.now(ledger) is not None:
             return None
         model = None if job.workload == REEXPORT else job.options.model
         if gate := gates.before(ledger, share=job.source.share, model=model):

@@ -80,6 +80,13 @@ def index(ledger: Ledger, job: Job, transcript: Transcript) -> None:
         _write(db, job.id, transcript.task, said)
 
 
+def drop(ledger: Ledger, job_id: int) -> None:
+    """Let nothing be found of a job any more; in the caller's transaction."""
+    with ledger.writing() as db:
+        for task in _TASKS:
+            _write(db, job_id, task, ())
+
+
 def row_of(job: int, task: str, segment: int) -> int:
     """The number of a segment's row."""
     return (job << 1 | _TASKS[task]) << _PLACES | _LAST - segment

@@ -27,6 +27,8 @@ WHO = ("nobody", "ungranted", "viewer", "operator", "admin", *(f"key:{scope}" fo
 PEOPLE = WHO[1:5]
 # s: is sent to sign in; n: may not; i: comes in. What they find there is another matter.
 PUBLIC, PERSON, READ, OF_ADMINS = "iiiiiiiii", "siiiinnnn", "siiiiinnn", "snnninnnn"
+OPERATORS = "snniinnin"
+OF_ALL = OF_ADMINS  # of a key only where it is one of every share: see below
 TABLE = {
     "static": PUBLIC,
     "health.healthz": PUBLIC,
@@ -35,6 +37,7 @@ TABLE = {
     "metrics.metrics": PUBLIC,  # asked from this machine; from elsewhere: see below
     "pages.help_": PUBLIC,
     "pages.help_on": PUBLIC,
+    "api.document": PUBLIC,
     "entry.login": PUBLIC,
     "entry.sign_in": PUBLIC,
     "entry.setup": PUBLIC,
@@ -46,11 +49,21 @@ TABLE = {
     "pages.listing": READ,
     "pages.job": READ,
     "pages.log": READ,
-    "api.status": READ,
-    "api.listing": READ,
-    "api.one": READ,
-    "api.so_far": READ,
-    "api.log": READ,
+    "api.status.status": READ,
+    "api.jobs.listing": READ,
+    "api.jobs.one": READ,
+    "api.jobs.so_far": READ,
+    "api.jobs.log": READ,
+    "api.jobs.retry": OPERATORS,
+    "api.jobs.cancel": OPERATORS,
+    "api.jobs.hold": OPERATORS,
+    "api.jobs.release": OPERATORS,
+    "api.jobs.mark": OPERATORS,
+    "api.jobs.forget": OPERATORS,
+    "api.jobs.forget_many": OPERATORS,
+    "api.queue.queue": READ,
+    "api.queue.stop": OF_ALL,
+    "api.queue.resume": OF_ALL,
     "mine.account": PERSON,
     "mine.change_password": PERSON,
     "mine.end_session": PERSON,
@@ -164,10 +177,12 @@ def test_whoever_is_signed_in_may_sign_out(gathering: Gathering, who: str) -> No
     assert gathering.outcome(who, "GET", "/") == "s"
 
 
-OF_A_JOB = {"pages.job", "pages.log", "api.one", "api.so_far", "api.log"}
+OF_A_JOB = {"pages.job", "pages.log", "api.jobs.one", "api.jobs.so_far", "api.jobs.log"}
 
 
-@pytest.mark.parametrize("who", [who for who in WHO if TABLE["api.one"][WHO.index(who)] == "i"])
+@pytest.mark.parametrize(
+    "who", [who for who in WHO if TABLE["api.jobs.one"][WHO.index(who)] == "i"]
+)
 def test_what_lies_in_another_share_is_not_there(gathering: Gathering, who: str) -> None:
     """As if it did not exist: not 403, which would tell that it does."""
     sees = {"ungranted": [], "admin": [gathering.seen, gathering.hidden]}
@@ -228,6 +243,16 @@ def test_a_policy_wants_its_own_right_and_no_other_does(box: Box, policy: Policy
     assert gate.may_enter(policy, asker_with(box, policy.right))
     assert not gate.may_enter(policy, asker_with(box, *others))
     assert not gate.may_enter(policy, Asker("somebody", ""))
+
+
+def test_a_key_of_every_share_may_do_what_concerns_every_share(gathering: Gathering) -> None:
+    for right in Right:
+        key = signed_in.key(gathering.box.ledger, right)
+        gathering.headers["every"] = key
+        for endpoint, method, rule in ways(gathering.app):
+            if POLICIES[endpoint].everywhere:
+                expected = "i" if right is Right.ADMIN else "n"
+                assert gathering.outcome("every", method, filled(rule)) == expected, rule
 
 
 def test_figures_are_for_this_machine_or_for_a_key(gathering: Gathering) -> None:

@@ -79,6 +79,8 @@ def may_enter(policy: Policy, who: Asker) -> bool:
     """Tell whether they may come to an address with that policy."""
     is_person, is_program = who.signed_in is not None, who.key is not None
     may = policy.right is None or who.rights.may(policy.right)
+    if policy.everywhere and policy.right is not None:
+        may = who.rights.shares(policy.right) is None
     match policy.door:
         case Door.EVERYBODY:
             return True

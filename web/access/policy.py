@@ -31,6 +31,7 @@ class Policy:
     door: Door
     right: Right | None = None  # which one must have, somewhere; the rows are filtered by share
     proven: bool = False  # the password must have been given a moment ago
+    everywhere: bool = False  # the right must hold in every share, those to come included
 
 
 PUBLIC: Final = Policy(Door.EVERYBODY)
@@ -39,6 +40,7 @@ READ: Final = Policy(Door.ASKER, Right.READ)
 SUBMIT: Final = Policy(Door.ASKER, Right.SUBMIT)
 OPERATE: Final = Policy(Door.ASKER, Right.OPERATE)
 ADMIN: Final = Policy(Door.ASKER, Right.ADMIN)
+ADMIN_EVERYWHERE: Final = Policy(Door.ASKER, Right.ADMIN, everywhere=True)
 ADMIN_PERSON: Final = Policy(Door.PERSON, Right.ADMIN)
 ADMIN_PROVEN: Final = Policy(Door.PERSON, Right.ADMIN, proven=True)
 PROBE: Final = Policy(Door.PROBE, Right.READ)
@@ -51,6 +53,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "health.readyz": PUBLIC,  # its checks are for askers
     "pages.help_": PUBLIC,
     "pages.help_on": PUBLIC,
+    "api.document": PUBLIC,
     # machines that watch the box
     "metrics.metrics": PROBE,
     # the way in and out
@@ -66,11 +69,22 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "pages.listing": READ,
     "pages.job": READ,
     "pages.log": READ,
-    "api.status": READ,
-    "api.listing": READ,
-    "api.one": READ,
-    "api.so_far": READ,
-    "api.log": READ,
+    "api.status.status": READ,
+    "api.jobs.listing": READ,
+    "api.jobs.one": READ,
+    "api.jobs.so_far": READ,
+    "api.jobs.log": READ,
+    # what moves a job; in its share, see web.api.found
+    "api.jobs.retry": OPERATE,
+    "api.jobs.cancel": OPERATE,
+    "api.jobs.hold": OPERATE,
+    "api.jobs.release": OPERATE,
+    "api.jobs.mark": OPERATE,
+    "api.jobs.forget": OPERATE,
+    "api.jobs.forget_many": OPERATE,
+    "api.queue.queue": READ,
+    "api.queue.stop": ADMIN_EVERYWHERE,
+    "api.queue.resume": ADMIN_EVERYWHERE,
     # one's own account
     "mine.account": PERSON,
     "mine.change_password": PERSON,

@@ -122,6 +122,14 @@ def alerts(db: Database) -> None:
         db.conn.execute(statement)
 
 
+@migrations()
+def wishes(db: Database) -> None:
+    """What people ask for: tags, a pause, a scan, that a job be forgotten."""
+    for statement in statements(tables.WISHES):
+        db.conn.execute(statement)
+    db.conn.execute("ALTER TABLE share ADD COLUMN rescan_ms INTEGER")
+
+
 def prepare(folder: str, *, thorough: bool = True) -> Mended | None:
     """Make the state directory's ledger, mend it, bring it to the newest version.
 

@@ -289,6 +289,28 @@ CREATE TABLE unindexed (
 ) STRICT
 """
 
+WISHES: Final = """
+CREATE TABLE tag (
+    job INTEGER NOT NULL REFERENCES job (id),
+    name TEXT NOT NULL,
+    PRIMARY KEY (name, job)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tag_by_job ON tag (job, name);
+
+CREATE TABLE pause (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    who TEXT NOT NULL,
+    why TEXT NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE numbered (
+    what TEXT PRIMARY KEY,
+    upto INTEGER NOT NULL        -- numbers until there were given, whatever was forgotten since
+) STRICT, WITHOUT ROWID
+"""
+
 ALERTS: Final = """
 CREATE TABLE alert (
     id INTEGER PRIMARY KEY,
