@@ -14,8 +14,9 @@ from collections.abc import Callable
 from flask import Flask
 
 from appliance.settings import Settings
-from web import access, api, asked, db, failures, headers, health, metrics, pages, words
+from web import access, api, asked, db, failures, headers, health, metrics, pages, uploads, words
 from web.access.limits import PER_MINUTE
+from web.uploads import slots
 
 
 def create_app(
@@ -38,6 +39,7 @@ def create_app(
     failures.catch(app)
     words.teach(app)
     access.guard(app, clock, per_minute=per_minute)
-    for part in (pages.bp, api.bp, health.bp, metrics.bp):
+    slots.keep_for(app)
+    for part in (pages.bp, api.bp, uploads.bp, health.bp, metrics.bp):
         app.register_blueprint(part)
     return app

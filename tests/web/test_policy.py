@@ -13,6 +13,7 @@ from werkzeug.routing import Rule
 
 from appliance.accounts import sessions
 from appliance.credentials import tokens
+from appliance.nouns import UPLOADS
 from appliance.rights import EVERY, Right, Role, of_key
 from appliance.store import accounts
 from tests import signed_in
@@ -27,6 +28,7 @@ WHO = ("nobody", "ungranted", "viewer", "operator", "admin", *(f"key:{scope}" fo
 PEOPLE = WHO[1:5]
 # s: is sent to sign in; n: may not; i: comes in. What they find there is another matter.
 PUBLIC, PERSON, READ, OF_ADMINS = "iiiiiiiii", "siiiinnnn", "siiiiinnn", "snnninnnn"
+SUBMITS = "snniininn"
 TABLE = {
     "static": PUBLIC,
     "health.healthz": PUBLIC,
@@ -51,6 +53,10 @@ TABLE = {
     "api.one": READ,
     "api.so_far": READ,
     "api.log": READ,
+    "uploads.create": SUBMITS,
+    "uploads.show": SUBMITS,
+    "uploads.append": SUBMITS,
+    "uploads.drop": SUBMITS,
     "mine.account": PERSON,
     "mine.change_password": PERSON,
     "mine.end_session": PERSON,
@@ -69,7 +75,14 @@ TABLE = {
     "programs.revoke": OF_ADMINS,
     "deeds.listing": OF_ADMINS,
 }
-NOWHERE = {"number": 999_999, "attempt": 1, "code": "bug", "filename": "icon.svg", "name": "x"}
+NOWHERE = {
+    "upload": "0" * 32,
+    "number": 999_999,
+    "attempt": 1,
+    "code": "bug",
+    "filename": "icon.svg",
+    "name": "x",
+}
 
 
 @dataclass
@@ -110,7 +123,9 @@ def gathering(box: Box) -> Iterator[Gathering]:
     ):
         made.headers[name] = with_word(signed_in.cookie(box.ledger, name, role, grants))
     for scope in Right:
-        made.headers[f"key:{scope}"] = signed_in.key(box.ledger, scope, shares=["meetings"])
+        made.headers[f"key:{scope}"] = signed_in.key(
+            box.ledger, scope, shares=["meetings", UPLOADS]
+        )
     yield made
     db.close(app)
 
