@@ -33,6 +33,7 @@ LANGUAGES = (
 )
 # fmt: on
 
+UPLOADS: Final = "uploads"  # the share that is the box's own: what comes over the page and the API
 SEVERAL: Final = "several"  # in the place of a language: each window has its own
 
 # What the names of recordings end with.

@@ -95,7 +95,7 @@ def sweep(ledger: Ledger, settings: Settings, *, preview: bool = False) -> list[
     """Go through every rule. `preview` touches nothing. Raises AlreadyRunning, node.*."""
     site = Site(ledger, settings, ledger.clock().wall_ms / 1000)
     rules: dict[str, Callable[[Site], Iterator[Leftover]]] = {**RULES}
-    for share in settings.share:
+    for share in settings.watched:
         rules[f"share {share.name}"] = _of_share(share)
     if preview:
         return [_swept(rule, find, site, preview=True) for rule, find in rules.items()]

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from flask_openapi3 import OpenAPI
 
 from appliance.settings import Settings
-from web import access, api, asked, db, failures, headers, health, metrics, pages, words
+from web import access, api, asked, db, failures, headers, health, metrics, pages, uploads, words
 from web.access.limits import PER_MINUTE
 from web.api import document
+from web.uploads import slots
 
 
 def create_app(
@@ -39,7 +40,8 @@ def create_app(
     failures.catch(app)
     words.teach(app)
     access.guard(app, clock, per_minute=per_minute)
-    for part in (pages.bp, health.bp, metrics.bp):
+    slots.keep_for(app)
+    for part in (pages.bp, uploads.bp, health.bp, metrics.bp):
         app.register_blueprint(part)
     api.register(app)
     return app

@@ -22,22 +22,36 @@ from werkzeug.exceptions import HTTPException, SecurityError
 from appliance.errors import (
     AccessError,
     ApplianceError,
+    DiskFull,
     EditRefused,
     Fenced,
     KeyRefused,
     LedgerDamaged,
+    NodeError,
+    NoSuchModel,
+    NoSuchUpload,
     NotAllowed,
     NothingChosen,
     NothingToEdit,
     NotReady,
+    OverQuota,
     RequestUnfit,
     SignInNeeded,
     SignInSlow,
     SignInWrong,
     StaleEdit,
     StepRefused,
+    StillWorking,
     StreamsFull,
     TagMissing,
+    TooBig,
+    TooManyAtOnce,
+    UploadArrived,
+    UploadBroken,
+    UploadBusy,
+    UploadError,
+    UploadMoved,
+    UploadsOff,
 )
 from appliance.report import spelled
 from web import db
@@ -66,8 +80,23 @@ _STATUS: Final[Mapping[type[ApplianceError], HTTPStatus]] = {
     StaleEdit: HTTPStatus.PRECONDITION_FAILED,
     TagMissing: HTTPStatus.PRECONDITION_REQUIRED,
     StreamsFull: HTTPStatus.TOO_MANY_REQUESTS,
+    # of what is sent to the box
+    TooBig: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    OverQuota: HTTPStatus.INSUFFICIENT_STORAGE,
+    DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    UploadsOff: HTTPStatus.NOT_FOUND,
+    NoSuchUpload: HTTPStatus.NOT_FOUND,
+    NoSuchModel: HTTPStatus.NOT_FOUND,
+    UploadBroken: HTTPStatus.BAD_REQUEST,
+    UploadMoved: HTTPStatus.CONFLICT,
+    UploadArrived: HTTPStatus.CONFLICT,
+    UploadBusy: HTTPStatus.LOCKED,
+    TooManyAtOnce: HTTPStatus.SERVICE_UNAVAILABLE,
+    StillWorking: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _LONGEST: Final = 200  # letters of a stranger's word that are told back
+_BUSY: Final = HTTPStatus.SERVICE_UNAVAILABLE
+_FOR_PROGRAMS: Final = ("/api/", "/v1/")
 _STRANGE_NAME: Final = (
     "This box does not answer to that name. Use its own name, localhost or 127.0.0.1.\n"
 )
@@ -115,7 +144,7 @@ def _answer(error: Exception) -> Response:
     if isinstance(error, SecurityError):  # an untrusted Host: no address of ours may be built
         return Response(_STRANGE_NAME, HTTPStatus.BAD_REQUEST, mimetype="text/plain")
     problem = _problem(error)
-    if request.path.startswith("/api/"):
+    if is_for_programs(request.path):
         response = jsonify(problem.as_json())
         response.mimetype = "application/problem+json"
     else:
@@ -127,6 +156,11 @@ def _answer(error: Exception) -> Response:
     return response
 
 
+def is_for_programs(path: str) -> bool:
+    """Tell whether what answers at this path speaks to programs, not to people."""
+    return path.startswith(_FOR_PROGRAMS)
+
+
 def status_of(error: ApplianceError | None) -> int:
     """The status of a page that tells this error; 200 without one."""
     if error is None:
@@ -134,10 +168,16 @@ def status_of(error: ApplianceError | None) -> int:
     return _STATUS.get(type(error), HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
+def _unwell(error: ApplianceError) -> HTTPStatus:
+    """The status of what is the box's own trouble: no room for what somebody brings, or busy."""
+    brings = request.method not in ("GET", "HEAD", "OPTIONS")
+    return _STATUS.get(type(error), _BUSY) if brings else _BUSY
+
+
 def _more_headers(error: Exception) -> dict[str, str]:
     if isinstance(error, SignInNeeded | KeyRefused):
         return {"WWW-Authenticate": 'Bearer realm="appliance"'}
-    if isinstance(error, SignInSlow):
+    if isinstance(error, SignInSlow | TooManyAtOnce | StillWorking):
         return {"Retry-After": str(math.ceil(float(error.detail["seconds"])))}
     return {}
 
@@ -148,7 +188,8 @@ def _problem(error: Exception) -> Problem:
         status = HTTPStatus(error.code or 500)
         detail = _DETAILS.get(status, error.description or status.description)
         return Problem(status, status.phrase, detail, request_id)
-    if isinstance(error, AccessError) or type(error) in _STATUS:
+    asks_wrongly = type(error) in _STATUS and not isinstance(error, NodeError)
+    if isinstance(error, AccessError | UploadError) or asks_wrongly:
         assert isinstance(error, ApplianceError)  # noqa: S101 - of the table, too
         status, said = HTTPStatus(status_of(error)), spelled(error)
         facts = (said.sentence, request_id, error.code, said.next_step)
@@ -159,7 +200,7 @@ def _problem(error: Exception) -> Problem:
             db.lost()
         told = spelled(error)
         return Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
+            _unwell(error),
             "The box cannot answer right now",
             *(told.sentence, request_id, error.code, told.next_step),
         )

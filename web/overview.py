@@ -115,7 +115,9 @@ def gather(ledger: Ledger, settings: Settings, seen: Shares = None) -> Overview:
     at_work = tuple(working(job, progress.get(job.id, {}), now.wall_ms / 1000) for job in running)
     queue = tuple(board.next_up(ledger, limit=_SHOWN, shares=seen))
     arriving = _arriving(ledger, seen)
-    rows = tuple(shares.get(ledger, one.name) for one in settings.share if in_sight(one.name, seen))
+    rows = tuple(
+        shares.get(ledger, one.name) for one in settings.watched if in_sight(one.name, seen)
+    )
     day = board.tally(ledger, since_ms=now.wall_ms - _DAY_MS, shares=seen)
     looked = asked.seen()
     paused = pause.now(ledger)

@@ -31,6 +31,7 @@ from appliance.errors import (
 )
 from appliance.health import alive, isolation, keeping, models, ready, room, telling
 from appliance.health.finding import Finding, Level, named
+from appliance.nouns import UPLOADS
 from appliance.settings import GB, Settings
 from appliance.states import State
 from appliance.store import alerts, board, clocks, gates, housekeeping, jobs, pause, shares
@@ -176,7 +177,7 @@ def gpu(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
 
 def every_share(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
     """Is each share there, the right one, and does it let us write?"""
-    for share in settings.share:
+    for share in settings.watched:
         row = shares.get(ledger, share.name)
         if gate := gates.named(ledger, f"share:{share.name}"):
             yield named("share", gate.error, subject=share.name, since_ms=gate.since_ms)
@@ -187,7 +188,7 @@ def every_share(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
         elif row.state == "online":
             text = f"{share.name} ({share.root}) is online, found by {row.method}"
             yield Finding("share", Level.OK, text, subject=share.name)
-        else:
+        elif share.name != UPLOADS or row.state in _LOOKS:  # one of our own is there unlooked at
             level, looks = _LOOKS.get(row.state, (Level.WARN, f"is {row.state}"))
             text = f"The share {share.name} {looks}: {row.why or 'not looked at yet'}."
             yield Finding("share", level, text, subject=share.name)

@@ -26,6 +26,7 @@ from appliance.settings.sections import (
     Profile,
     RetentionSettings,
     Share,
+    UploadSettings,
     WebSettings,
     WorkerSettings,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "RetentionSettings",
     "Settings",
     "Share",
+    "UploadSettings",
     "WebSettings",
     "WorkerSettings",
     "default_file",

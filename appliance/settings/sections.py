@@ -164,14 +164,26 @@ class BackupSettings(Section):
 
 
 class RetentionSettings(Section):
-    """How long the box keeps its own records. Originals and exports never go."""
+    """How long the box keeps its own records, and what was uploaded to it. What lies in a share
+    never goes.
+    """
 
     logs_days: Positive = 90  # of attempts
     events_days: Positive = 365  # of jobs that have ended
     sightings_days: Positive = 90  # of files that are gone
-    uploads_days: Positive = 30
+    uploads_days: Positive = 30  # recordings that were uploaded, and their transcripts as files
+    answered_days: Positive = 1  # those whose text went straight back, and that text
     quarantine_days: Positive = 30  # what was damaged and put aside
     partials_days: Positive = 1  # half a model, half a backup, copies that nobody reads
+
+
+class UploadSettings(Section):
+    """Recordings that come over the page or the API, into a share that is the box's own."""
+
+    enabled: bool = True
+    profile: str = "default"
+    max_bytes: Annotated[int, Field(gt=0)] = 20 * GB
+    per_person_gb: Positive = 100.0  # what one person's, or one key's, may take altogether
 
 
 class WebSettings(Section):

@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import Field, model_validator
 
 from appliance import links
-from appliance.nouns import SEVERAL, Options, Replacement
+from appliance.nouns import SEVERAL, UPLOADS, Options, Replacement
 from appliance.settings.notify import NotifySettings
 from appliance.settings.sections import (
     AUTO,
@@ -24,6 +24,7 @@ from appliance.settings.sections import (
     RetentionSettings,
     Section,
     Share,
+    UploadSettings,
     WebSettings,
     WorkerSettings,
 )
@@ -46,6 +47,7 @@ class Settings(Section):
     disk: DiskSettings = DiskSettings()
     backup: BackupSettings = BackupSettings()
     retention: RetentionSettings = RetentionSettings()
+    uploads: UploadSettings = UploadSettings()
     web: WebSettings = WebSettings()
     notify: NotifySettings = NotifySettings()
 
@@ -81,9 +83,25 @@ class Settings(Section):
         """A path below the state directory."""
         return os.path.join(self.state_dir, *parts)
 
+    @property
+    def watched(self) -> tuple[Share, ...]:
+        """Every share there is: those of the site, and the box's own, in which uploads lie."""
+        if not self.uploads.enabled:
+            return self.share
+        own = Share(
+            name=UPLOADS,
+            root=self.state(UPLOADS),
+            profile=self.uploads.profile,
+            max_bytes=self.uploads.max_bytes,
+            existing="process",
+            require_marker=False,
+            error_files=False,  # nobody looks into that folder but through the page
+        )
+        return (*self.share, own)
+
     def share_named(self, name: str) -> Share | None:
         """The share of that name, if it is (still) configured."""
-        return next((share for share in self.share if share.name == name), None)
+        return next((share for share in self.watched if share.name == name), None)
 
     def options_for(self, share: Share) -> Options:
         """What a recording in this share is asked for, before its folder has a word."""
@@ -102,6 +120,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     names = [share.name for share in settings.share]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"share: two shares are named {name}"
+    if UPLOADS in names:
+        yield f"share: {UPLOADS} is the name of the box's own share; choose another"
+    if settings.uploads.profile not in ("default", *settings.profile):
+        yield f"uploads: there is no [profile.{settings.uploads.profile}]"
     state_dir = links.resolved(settings.state_dir)
     shares = [(share, links.resolved(share.root)) for share in settings.share]
     for share, root in shares:

@@ -18,7 +18,7 @@ from appliance.states import State
 from appliance.store.jobs import SELECT, Job, from_row
 from appliance.store.ledger import Ledger
 from appliance.store.schema import HAS_ENDED
-from appliance.store.sight import within
+from appliance.store.sight import of_jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def page(
     choice: Choice = EVERY,
 ) -> list[Job]:
     """Jobs by number, newest first: those below `before`, in these states and that share."""
-    asked = [within(shares, "job.share"), *choice.conditions()]
+    asked = [of_jobs(shares), *choice.conditions()]
     if states:
         asked.append((f"state IN ({_marks(states)})", [*states]))
     if share is not None:
@@ -88,7 +88,7 @@ def page(
 
 def counts(ledger: Ledger, choice: Choice, *, shares: Shares = None) -> dict[State, int]:
     """How many of the jobs that are meant are in each state."""
-    asked = [within(shares, "job.share"), *choice.conditions()]
+    asked = [of_jobs(shares), *choice.conditions()]
     where = " AND ".join(condition for condition, _ in asked)
     values = [value for _, values in asked for value in values]
     rows = ledger.rows(
@@ -103,7 +103,7 @@ def _marks(values: Sequence[object]) -> str:
 
 def next_up(ledger: Ledger, *, limit: int = 20, shares: Shares = None) -> list[Job]:
     """Queued jobs in the order in which they are taken."""
-    seen, values = within(shares)
+    seen, values = of_jobs(shares)
     rows = ledger.rows(
         f"{SELECT} WHERE state = ? AND {seen} ORDER BY priority DESC, job.id LIMIT ?",
         [State.QUEUED, *values, limit],
@@ -121,7 +121,7 @@ def in_line(ledger: Ledger, *, limit: int) -> list[Source]:
 
 def lately_ended(ledger: Ledger, *, limit: int = 10, shares: Shares = None) -> list[Job]:
     """What ended last, the newest end first."""
-    seen, values = within(shares)
+    seen, values = of_jobs(shares)
     rows = ledger.rows(
         f"{SELECT} WHERE {HAS_ENDED} AND {seen} ORDER BY updated_ms DESC, job.id DESC LIMIT ?",
         [*values, limit],
@@ -131,7 +131,7 @@ def lately_ended(ledger: Ledger, *, limit: int = 10, shares: Shares = None) -> l
 
 def tally(ledger: Ledger, *, since_ms: int, shares: Shares = None) -> Tally:
     """How many jobs have ended since then."""
-    seen, values = within(shares)
+    seen, values = of_jobs(shares)
     row = ledger.row(
         "SELECT total(state = ?) AS done,"
         " total(state = ? AND coalesce(warnings, '[]') <> '[]') AS warned,"

@@ -13,6 +13,7 @@ from werkzeug.routing import Rule
 
 from appliance.accounts import sessions
 from appliance.credentials import tokens
+from appliance.nouns import UPLOADS
 from appliance.rights import EVERY, Right, Role, of_key
 from appliance.store import accounts
 from tests import signed_in
@@ -29,6 +30,7 @@ PEOPLE = WHO[1:5]
 PUBLIC, PERSON, READ, OF_ADMINS = "iiiiiiiii", "siiiinnnn", "siiiiinnn", "snnninnnn"
 OPERATORS = "snniinnin"
 OF_ALL = OF_ADMINS  # of a key only where it is one of every share: see below
+SUBMITS = "snniininn"
 TABLE = {
     "static": PUBLIC,
     "health.healthz": PUBLIC,
@@ -64,6 +66,10 @@ TABLE = {
     "api.queue.queue": READ,
     "api.queue.stop": OF_ALL,
     "api.queue.resume": OF_ALL,
+    "uploads.create": SUBMITS,
+    "uploads.show": SUBMITS,
+    "uploads.append": SUBMITS,
+    "uploads.drop": SUBMITS,
     "mine.account": PERSON,
     "mine.change_password": PERSON,
     "mine.end_session": PERSON,
@@ -82,7 +88,14 @@ TABLE = {
     "programs.revoke": OF_ADMINS,
     "deeds.listing": OF_ADMINS,
 }
-NOWHERE = {"number": 999_999, "attempt": 1, "code": "bug", "filename": "icon.svg", "name": "x"}
+NOWHERE = {
+    "upload": "0" * 32,
+    "number": 999_999,
+    "attempt": 1,
+    "code": "bug",
+    "filename": "icon.svg",
+    "name": "x",
+}
 
 
 @dataclass
@@ -123,7 +136,9 @@ def gathering(box: Box) -> Iterator[Gathering]:
     ):
         made.headers[name] = with_word(signed_in.cookie(box.ledger, name, role, grants))
     for scope in Right:
-        made.headers[f"key:{scope}"] = signed_in.key(box.ledger, scope, shares=["meetings"])
+        made.headers[f"key:{scope}"] = signed_in.key(
+            box.ledger, scope, shares=["meetings", UPLOADS]
+        )
     yield made
     db.close(app)
 

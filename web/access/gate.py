@@ -20,6 +20,7 @@ from web import db
 from web.access import origin
 from web.access.asker import Asker, asker, identify
 from web.access.policy import POLICIES, Door, Policy
+from web.failures import is_for_programs
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def _admit() -> Answer | None:
         abort(404)
     who = asker()
     if origin.changes_something() and who.key is None:
-        origin.check()
+        origin.check(word_later=policy.form_later)
     return _refused(policy, who)
 
 
@@ -108,7 +109,7 @@ def _to_sign_in() -> Answer:
 
 
 def _is_a_look_at_a_page() -> bool:
-    return not origin.changes_something() and not request.path.startswith("/api/")
+    return not origin.changes_something() and not is_for_programs(request.path)
 
 
 def _here() -> str:

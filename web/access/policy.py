@@ -32,12 +32,16 @@ class Policy:
     right: Right | None = None  # which one must have, somewhere; the rows are filtered by share
     proven: bool = False  # the password must have been given a moment ago
     everywhere: bool = False  # the right must hold in every share, those to come included
+    form_later: bool = False  # its form is too large to be read before: the view checks its word
 
 
 PUBLIC: Final = Policy(Door.EVERYBODY)
 PERSON: Final = Policy(Door.PERSON)
 READ: Final = Policy(Door.ASKER, Right.READ)
 SUBMIT: Final = Policy(Door.ASKER, Right.SUBMIT)
+SUBMIT_FORM: Final = Policy(Door.ASKER, Right.SUBMIT, form_later=True)
+SUBMIT_PERSON: Final = Policy(Door.PERSON, Right.SUBMIT)
+SUBMIT_PERSON_FORM: Final = Policy(Door.PERSON, Right.SUBMIT, form_later=True)
 OPERATE: Final = Policy(Door.ASKER, Right.OPERATE)
 ADMIN: Final = Policy(Door.ASKER, Right.ADMIN)
 ADMIN_EVERYWHERE: Final = Policy(Door.ASKER, Right.ADMIN, everywhere=True)
@@ -85,6 +89,11 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "api.queue.queue": READ,
     "api.queue.stop": ADMIN_EVERYWHERE,
     "api.queue.resume": ADMIN_EVERYWHERE,
+    # bringing recordings
+    "uploads.create": SUBMIT_FORM,
+    "uploads.show": SUBMIT,
+    "uploads.append": SUBMIT,
+    "uploads.drop": SUBMIT,
     # one's own account
     "mine.account": PERSON,
     "mine.change_password": PERSON,

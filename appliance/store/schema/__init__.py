@@ -130,6 +130,13 @@ def wishes(db: Database) -> None:
     db.conn.execute("ALTER TABLE share ADD COLUMN rescan_ms INTEGER")
 
 
+@migrations()
+def uploads(db: Database) -> None:
+    """What is sent to the box over the page and the API, and whose job it becomes."""
+    for statement in statements(tables.UPLOADS):
+        db.conn.execute(statement)
+
+
 def prepare(folder: str, *, thorough: bool = True) -> Mended | None:
     """Make the state directory's ledger, mend it, bring it to the newest version.
 
