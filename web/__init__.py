@@ -14,7 +14,21 @@ from collections.abc import Callable
 from flask import Flask
 
 from appliance.settings import Settings
-from web import access, api, asked, db, failures, headers, health, metrics, pages, words
+from web import (
+    access,
+    api,
+    asked,
+    db,
+    failures,
+    headers,
+    health,
+    media,
+    metrics,
+    pages,
+    passes,
+    texts,
+    words,
+)
 from web.access.limits import PER_MINUTE
 
 
@@ -37,7 +51,9 @@ def create_app(
     headers.guard(app, settings)
     failures.catch(app)
     words.teach(app)
+    passes.keep_for(app)
+    media.keep_for(app, settings)
     access.guard(app, clock, per_minute=per_minute)
-    for part in (pages.bp, api.bp, health.bp, metrics.bp):
+    for part in (pages.bp, media.bp, texts.bp, api.bp, health.bp, metrics.bp):
         app.register_blueprint(part)
     return app

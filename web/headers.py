@@ -19,7 +19,8 @@ from appliance.settings import Settings
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
-    " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    " media-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none';"
+    " base-uri 'none'"
 )
 _DEVICES: Final = ("camera", "microphone", "geolocation", "payment", "usb", "display-capture")
 _ALWAYS: Final = {
@@ -80,7 +81,7 @@ def _host() -> str | None:
 
 def _seal(response: Response) -> Response:
     for name, value in _ALWAYS.items():
-        response.headers[name] = value
+        response.headers.setdefault(name, value)  # a recording's own policy is stricter
     if request.endpoint != "static":
         keep = "no-store" if request.blueprint in _SECRET else "no-cache"
         response.headers.setdefault("Cache-Control", f"private, {keep}")

@@ -24,7 +24,7 @@ from appliance import daemon, journal
 from appliance.errors import ApplianceError, SettingsInvalid
 from appliance.settings import Settings, load
 from appliance.store import schema
-from web import create_app, db, proof
+from web import create_app, db, media, proof
 
 _THREADS: Final = 16
 _STOP_SECONDS: Final = 10
@@ -94,6 +94,7 @@ def _stopping(_arbiter: object) -> None:
 def _let_go(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn carries no types
     app = getattr(worker, "wsgi", None)
     if isinstance(app, Flask):
+        media.close(app)
         db.close(app)
 
 

@@ -27,6 +27,7 @@ WHO = ("nobody", "ungranted", "viewer", "operator", "admin", *(f"key:{scope}" fo
 PEOPLE = WHO[1:5]
 # s: is sent to sign in; n: may not; i: comes in. What they find there is another matter.
 PUBLIC, PERSON, READ, OF_ADMINS = "iiiiiiiii", "siiiinnnn", "siiiiinnn", "snnninnnn"
+READ_PERSON, OPERATORS = "siiiinnnn", "snniinnin"
 TABLE = {
     "static": PUBLIC,
     "health.healthz": PUBLIC,
@@ -46,6 +47,15 @@ TABLE = {
     "pages.listing": READ,
     "pages.job": READ,
     "pages.log": READ,
+    "media.play": READ,
+    "media.hand_out": READ_PERSON,
+    "media.play_elsewhere": PUBLIC,  # to a page that is not there, without a pass
+    "texts.review": READ,
+    "texts.tick": OPERATORS,
+    "texts.edit": OPERATORS,
+    "texts.undo": OPERATORS,
+    "texts.replace": OPERATORS,
+    "texts.replace_all": OPERATORS,
     "api.status": READ,
     "api.listing": READ,
     "api.one": READ,
@@ -69,7 +79,14 @@ TABLE = {
     "programs.revoke": OF_ADMINS,
     "deeds.listing": OF_ADMINS,
 }
-NOWHERE = {"number": 999_999, "attempt": 1, "code": "bug", "filename": "icon.svg", "name": "x"}
+NOWHERE = {
+    "number": 999_999,
+    "attempt": 1,
+    "code": "bug",
+    "filename": "icon.svg",
+    "name": "x",
+    "text": "x",
+}
 
 
 @dataclass
@@ -164,7 +181,7 @@ def test_whoever_is_signed_in_may_sign_out(gathering: Gathering, who: str) -> No
     assert gathering.outcome(who, "GET", "/") == "s"
 
 
-OF_A_JOB = {"pages.job", "pages.log", "api.one", "api.so_far", "api.log"}
+OF_A_JOB = {"pages.job", "pages.log", "texts.review", "api.one", "api.so_far", "api.log"}
 
 
 @pytest.mark.parametrize("who", [who for who in WHO if TABLE["api.one"][WHO.index(who)] == "i"])

@@ -36,6 +36,7 @@ class Policy:
 PUBLIC: Final = Policy(Door.EVERYBODY)
 PERSON: Final = Policy(Door.PERSON)
 READ: Final = Policy(Door.ASKER, Right.READ)
+READ_PERSON: Final = Policy(Door.PERSON, Right.READ)
 SUBMIT: Final = Policy(Door.ASKER, Right.SUBMIT)
 OPERATE: Final = Policy(Door.ASKER, Right.OPERATE)
 ADMIN: Final = Policy(Door.ASKER, Right.ADMIN)
@@ -66,6 +67,15 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "pages.listing": READ,
     "pages.job": READ,
     "pages.log": READ,
+    "media.play": READ,
+    "media.hand_out": READ_PERSON,
+    "media.play_elsewhere": PUBLIC,  # a signed pass says who may: media looks
+    "texts.review": READ,
+    "texts.tick": OPERATE,
+    "texts.edit": OPERATE,
+    "texts.undo": OPERATE,
+    "texts.replace": OPERATE,
+    "texts.replace_all": OPERATE,
     "api.status": READ,
     "api.listing": READ,
     "api.one": READ,
