@@ -1,7 +1,7 @@
 """The pages of the box: what it is doing, every job, and what each failure means.
 
 `create_app` builds the whole of it. The pages read the ledger through `appliance.store`, as
-far as whoever asks may see it (access). What moves a job is still a command that they name.
+far as whoever asks may see it (access), and move jobs and correct texts as far as they may.
 
 Not here: transcribing anything. The box runs without its pages.
 """
@@ -16,16 +16,21 @@ from flask import Flask
 from appliance.settings import Settings
 from web import (
     access,
+    alerts,
     api,
     asked,
     db,
     failures,
+    finding,
     headers,
     health,
     media,
     metrics,
+    moves,
     pages,
     passes,
+    shares,
+    site,
     texts,
     words,
 )
@@ -37,9 +42,11 @@ def create_app(
     *,
     clock: Callable[[], float] = time.monotonic,
     per_minute: int = PER_MINUTE,
+    file: str | None = None,
 ) -> Flask:
     """Build the pages of one box. Its ledger must have been prepared.
 
+    `file` is where the settings were read, to be shown; None: wherever they are found.
     `clock` in seconds, only ever growing; `per_minute`: requests one asker may send.
     """
     app = Flask(__name__)
@@ -52,8 +59,12 @@ def create_app(
     failures.catch(app)
     words.teach(app)
     passes.keep_for(app)
+    site.keep_for(app, file)
     media.keep_for(app, settings)
     access.guard(app, clock, per_minute=per_minute)
-    for part in (pages.bp, media.bp, texts.bp, api.bp, health.bp, metrics.bp):
+    for part in (
+        *(pages.bp, moves.bp, media.bp, texts.bp, finding.bp, shares.bp, alerts.bp, site.bp),
+        *(api.bp, health.bp, metrics.bp),
+    ):
         app.register_blueprint(part)
     return app

@@ -32,6 +32,12 @@ _ALWAYS: Final = {
     "Permissions-Policy": ", ".join(f"{device}=()" for device in _DEVICES),
 }
 
+_PAGES: Final = frozenset(
+    (
+        *("pages", "texts", "finding", "shares", "alerts"),
+        *("mine", "people", "programs", "deeds", "site"),
+    )
+)
 _SECRET: Final = frozenset({"entry", "mine", "people", "programs"})  # keys are shown there, once
 
 
@@ -57,11 +63,7 @@ def guard(app: Flask, settings: Settings) -> None:
 
 def _is_followed_link() -> bool:
     to_a_page = request.headers.get("Sec-Fetch-Dest") == "document"
-    return (
-        to_a_page
-        and request.method == "GET"
-        and request.blueprint in ("pages", "mine", "people", "programs", "deeds")
-    )
+    return to_a_page and request.method == "GET" and request.blueprint in _PAGES
 
 
 def names_of_this_box(settings: Settings) -> frozenset[str]:

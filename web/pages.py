@@ -20,7 +20,7 @@ from appliance.rights import Right
 from appliance.states import State
 from appliance.store import attempts, board, events, exports, gates, jobs, revisions, ticks
 from appliance.store.jobs import Job
-from web import api, db, media, overview, partial, passages, told
+from web import api, db, media, moves, overview, partial, passages, told
 from web.access import sees
 from web.access.asker import asker
 
@@ -85,7 +85,23 @@ def listing() -> ResponseReturnValue:
         before=before,
         shares=[one.name for one in db.settings().share if overview.in_sight(one.name, sees())],
         views=_VIEWS,
+        may_move=asker().rights.shares(Right.OPERATE) != frozenset(),
+        done=_moved(),
     )
+
+
+def _moved() -> str | None:
+    """What was done to the jobs that were ticked, in a sentence."""
+    act, moved, of = (request.args.get(key, "") for key in ("done", "moved", "of"))
+    if act not in _MOVED or not (moved.isdecimal() and of.isdecimal()):
+        return None
+    if of == "0":
+        return "Nothing was ticked, so nothing was done."
+    stayed = " The others cannot be moved that way, and stay as they are." if of != moved else ""
+    return f"{_MOVED[act]} {moved[:5]} of {of[:5]}.{stayed}"
+
+
+_MOVED: Final = {"retry": "Put into the queue again:", "cancel": "Stopped:"}
 
 
 @bp.get("/jobs/<int:number>")
@@ -130,6 +146,7 @@ def job_page(
         editing=editing,
         edit_error=edit_error,
         may_edit=may_edit,
+        ways=moves.ways(one),
         at=request.args.get("t", type=float),
         done=_DONE.get(request.args.get("done", "")),
     )
@@ -140,6 +157,10 @@ _DONE: Final = {
     "same": "That is what it says already.",
     "undo": "Undone. The files beside the recording are written anew.",
     "replace": "Replaced. The files beside the recording are written anew.",
+    "retry": "It is in the queue again.",
+    "anew": "It is in the queue again, from the beginning.",
+    "cancel": "It is stopped, or will be in a moment.",
+    "as-it-was": "It had moved on by itself: nothing was done.",
 }
 
 

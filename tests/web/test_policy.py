@@ -56,6 +56,12 @@ TABLE = {
     "texts.undo": OPERATORS,
     "texts.replace": OPERATORS,
     "texts.replace_all": OPERATORS,
+    "moves.one": OPERATORS,
+    "moves.many": OPERATORS,
+    "finding.search": READ,
+    "shares.listing": READ,
+    "shares.test": OPERATORS,
+    "alerts.listing": READ,
     "api.status": READ,
     "api.listing": READ,
     "api.one": READ,
@@ -78,6 +84,7 @@ TABLE = {
     "programs.rotate": OF_ADMINS,
     "programs.revoke": OF_ADMINS,
     "deeds.listing": OF_ADMINS,
+    "site.settings": OF_ADMINS,
 }
 NOWHERE = {
     "number": 999_999,
@@ -205,14 +212,16 @@ def test_what_lies_in_another_share_is_not_there(gathering: Gathering, who: str)
 def test_no_list_and_no_count_tells_of_another_share(gathering: Gathering, who: str) -> None:
     gathering.box.run(b"theirs-too.wav", share="archive")
     gathering.box.add(b"theirs-as-well.wav", share="archive")
-    for address in ("/", "/jobs", "/api/v1/status", "/api/v1/jobs"):
+    pages = ("/", "/jobs", "/shares", "/alerts", "/search?q=morning")
+    for address in (*pages, "/api/v1/status", "/api/v1/jobs"):
         status, told = gathering.ask(who, "GET", address)
         assert status == 200
         assert "theirs" not in told
         assert "archive" not in told
-        if "jobs" not in address:
+        if address in ("/", "/api/v1/status"):
             assert "nothing to do" in told
-        assert "theirs" not in gathering.ask(who, "GET", f"{address}?share=archive")[1]
+        mark = "&" if "?" in address else "?"
+        assert "theirs" not in gathering.ask(who, "GET", f"{address}{mark}share=archive")[1]
 
 
 def test_each_sees_and_counts_their_own(gathering: Gathering) -> None:

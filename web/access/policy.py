@@ -76,6 +76,12 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "texts.undo": OPERATE,
     "texts.replace": OPERATE,
     "texts.replace_all": OPERATE,
+    "moves.one": OPERATE,
+    "moves.many": OPERATE,
+    "finding.search": READ,
+    "shares.listing": READ,
+    "shares.test": OPERATE,
+    "alerts.listing": READ,
     "api.status": READ,
     "api.listing": READ,
     "api.one": READ,
@@ -100,4 +106,5 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "programs.rotate": ADMIN_PROVEN,
     "programs.revoke": ADMIN_PROVEN,
     "deeds.listing": ADMIN_PERSON,
+    "site.settings": ADMIN_PERSON,
 }

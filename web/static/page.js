@@ -11,3 +11,18 @@ if (document.querySelector("#live, [data-watch]")) {
 }
 swapping();
 listen();
+every();
+
+// One tick for all jobs of a page.
+function every() {
+  const all = document.getElementById("every");
+  if (!all) {
+    return;
+  }
+  all.closest("[data-every]").hidden = false;
+  all.addEventListener("change", () => {
+    for (const box of document.querySelectorAll("input[name=number]")) {
+      box.checked = all.checked;
+    }
+  });
+}
