@@ -96,12 +96,33 @@ def stage(
     """
     _check_size(source, max_bytes)
     _check_room(source, spool_dir, job, spool_bytes, keep_free_bytes)
-    with _share_errors(source), _opened(root, source, marker_id) as (root_fd, fd):
-        _check_same(source, os.fstat(fd))
+    with opened(root, source, marker_id) as (root_fd, fd):
         staged = _copy(fd, source, spool_dir, job, progress, cancelled)
         _check_same(source, os.fstat(fd))
         _check_same(source, os.stat(source.path, dir_fd=root_fd, follow_symlinks=False))
     return staged
+
+
+@contextlib.contextmanager
+def opened(root: str, source: Source, marker_id: str | None) -> Iterator[tuple[int, int]]:
+    """Lend the root and the source, open for reading, as it settled, of the share we mean.
+
+    What the share answers while they are lent is named, too. Raises source.changed, .missing,
+    .not-regular, .link-refused; share.* when the server fails.
+    """
+    with (
+        share_errors(source.share, display(source.name)),
+        marker.rooted(source.share, root, marker_id) as root_fd,
+    ):
+        fd = beneath.open_at(root_fd, source.path)
+        try:
+            mode = os.fstat(fd).st_mode
+            if not stat.S_ISREG(mode):
+                raise NotRegular(name=display(source.name), what=beneath.kind_of(mode))
+            _check_same(source, os.fstat(fd))
+            yield root_fd, fd
+        finally:
+            os.close(fd)
 
 
 def free(spool_dir: str, job: int) -> None:
@@ -134,19 +155,6 @@ def _check_room(source: Source, spool_dir: str, job: int, limit: int, keep_free:
     left = min(disk - keep_free, limit - used) if used else disk - keep_free
     if source.size > left:  # this one waits; a smaller one may fit
         raise SpoolFull(name=display(source.name), size=source.size, free=max(left, 0))
-
-
-@contextlib.contextmanager
-def _opened(root: str, source: Source, marker_id: str | None) -> Iterator[tuple[int, int]]:
-    """Lend the root and the source, open for reading, of the share we mean and no other."""
-    with contextlib.ExitStack() as stack:
-        root_fd = stack.enter_context(marker.rooted(source.share, root, marker_id))
-        fd = beneath.open_at(root_fd, source.path)
-        stack.callback(os.close, fd)
-        mode = os.fstat(fd).st_mode
-        if not stat.S_ISREG(mode):
-            raise NotRegular(name=display(source.name), what=beneath.kind_of(mode))
-        yield root_fd, fd
 
 
 def _check_same(source: Source, found: os.stat_result) -> None:
@@ -225,14 +233,13 @@ def _write(fd: int, piece: memoryview, where: str) -> None:
 
 
 @contextlib.contextmanager
-def _share_errors(source: Source) -> Iterator[None]:
-    """Name what the share answered. Errors of our own disk have their names by now."""
+def share_errors(share: str, name: str) -> Iterator[None]:
+    """Name what a share answered about `name`. Errors of our own disk have their names by now."""
     try:
         yield
     except OSError as error:
         kind = _SHARE.get(error.errno or 0, ShareOffline)
-        name = display(source.name)
-        raise kind(name=name, share=source.share, what="something unknown") from error
+        raise kind(name=name, share=share, what="something unknown") from error
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """The pages of the box: what it is doing, every job, and what each failure means.
 
 `create_app` builds the whole of it. The pages read the ledger through `appliance.store`, as
-far as whoever asks may see it (access); programs are answered by `api`.
+far as whoever asks may see it (access), move jobs and correct texts as far as they may; what
+programs ask is answered by `api` and `uploads`.
 
 Not here: transcribing anything. The box runs without its pages.
 """
@@ -14,7 +15,27 @@ from collections.abc import Callable
 from flask_openapi3 import OpenAPI
 
 from appliance.settings import Settings
-from web import access, api, asked, db, failures, headers, health, metrics, pages, uploads, words
+from web import (
+    access,
+    alerts,
+    api,
+    asked,
+    db,
+    failures,
+    finding,
+    headers,
+    health,
+    media,
+    metrics,
+    moves,
+    pages,
+    passes,
+    shares,
+    site,
+    texts,
+    uploads,
+    words,
+)
 from web.access.limits import PER_MINUTE
 from web.api import document
 from web.uploads import slots
@@ -25,9 +46,11 @@ def create_app(
     *,
     clock: Callable[[], float] = time.monotonic,
     per_minute: int = PER_MINUTE,
+    file: str | None = None,
 ) -> OpenAPI:
     """Build the pages of one box. Its ledger must have been prepared.
 
+    `file` is where the settings were read, to be shown; None: wherever they are found.
     `clock` in seconds, only ever growing; `per_minute`: requests one asker may send.
     """
     app = document.app_of(__name__)
@@ -39,9 +62,15 @@ def create_app(
     headers.guard(app, settings)
     failures.catch(app)
     words.teach(app)
+    passes.keep_for(app)
+    site.keep_for(app, file)
+    media.keep_for(app, settings)
     access.guard(app, clock, per_minute=per_minute)
     slots.keep_for(app)
-    for part in (pages.bp, uploads.bp, health.bp, metrics.bp):
+    for part in (
+        *(pages.bp, moves.bp, media.bp, texts.bp, finding.bp, shares.bp, alerts.bp, site.bp),
+        *(uploads.bp, health.bp, metrics.bp),
+    ):
         app.register_blueprint(part)
     api.register(app)
     return app

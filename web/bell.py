@@ -1,4 +1,4 @@
-"""The bell, as the pages ring it: a job that was just born is heard at once.
+"""The bell, as the pages ring it: a job that was just queued is heard at once.
 
 Not here: the bell itself (appliance.bell).
 """
@@ -15,10 +15,11 @@ from web import db
 log = logging.getLogger(__name__)
 
 
-def ring(job: int) -> None:
-    """Say that a job is queued; one that nobody hears is rung again by the worker itself."""
+def ring(*jobs: int) -> None:
+    """Say that these are queued; one that nobody hears is rung again by the worker itself."""
     try:
         with contextlib.closing(Bell(db.settings().state_dir)) as bell:
-            bell.ring(job)
+            for job in jobs:
+                bell.ring(job)
     except NodeIO as error:  # damaged: the worker puts it aside when it starts
         log.warning("%s", error, extra={"code": error.code})

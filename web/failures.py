@@ -151,9 +151,13 @@ def _answer(error: Exception) -> Response:
         response = make_response(render_template("failure.html", problem=problem))
     response.status_code = problem.status
     response.headers.extend(_more_headers(error))
-    if isinstance(error, HTTPException) and (allow := dict(error.get_headers()).get("Allow")):
-        response.headers["Allow"] = allow
+    if isinstance(error, HTTPException):
+        kept = [one for one in error.get_headers() if one[0] in _KEPT]
+        response.headers.extend(kept)
     return response
+
+
+_KEPT: Final = ("Allow", "Content-Range")
 
 
 def is_for_programs(path: str) -> bool:

@@ -19,7 +19,8 @@ from appliance.settings import Settings
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
-    " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    " media-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none';"
+    " base-uri 'none'"
 )
 _DEVICES: Final = ("camera", "microphone", "geolocation", "payment", "usb", "display-capture")
 _ALWAYS: Final = {
@@ -31,6 +32,12 @@ _ALWAYS: Final = {
     "Permissions-Policy": ", ".join(f"{device}=()" for device in _DEVICES),
 }
 
+_PAGES: Final = frozenset(
+    (
+        *("pages", "texts", "finding", "shares", "alerts"),
+        *("mine", "people", "programs", "deeds", "site"),
+    )
+)
 _SECRET: Final = frozenset({"entry", "mine", "people", "programs"})  # keys are shown there, once
 
 
@@ -56,11 +63,7 @@ def guard(app: Flask, settings: Settings) -> None:
 
 def _is_followed_link() -> bool:
     to_a_page = request.headers.get("Sec-Fetch-Dest") == "document"
-    return (
-        to_a_page
-        and request.method == "GET"
-        and request.blueprint in ("pages", "mine", "people", "programs", "deeds")
-    )
+    return to_a_page and request.method == "GET" and request.blueprint in _PAGES
 
 
 def names_of_this_box(settings: Settings) -> frozenset[str]:
@@ -80,7 +83,7 @@ def _host() -> str | None:
 
 def _seal(response: Response) -> Response:
     for name, value in _ALWAYS.items():
-        response.headers[name] = value
+        response.headers.setdefault(name, value)  # a recording's own policy is stricter
     if request.endpoint != "static":
         keep = "no-store" if request.blueprint in _SECRET else "no-cache"
         response.headers.setdefault("Cache-Control", f"private, {keep}")

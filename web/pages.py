@@ -1,6 +1,7 @@
-"""The pages for people: status, jobs, one job, help. They show; they change nothing yet.
+"""The pages for people: status, jobs, one job, help. They show, and change nothing.
 
-Not here: what they show (overview, told), the JSON of the same (api).
+Not here: what they show (overview, told, passages), the JSON of the same (api), correcting a
+text (texts), moving jobs (moves).
 """
 
 from __future__ import annotations
@@ -8,16 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from flask import Blueprint, abort, render_template, url_for
+from flask import Blueprint, abort, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import logbook
-from appliance.errors import CATALOGUE, WARNINGS
+from appliance import logbook, revise
+from appliance.errors import CATALOGUE, WARNINGS, ApplianceError
+from appliance.revise import doubts
+from appliance.revise.alignment import shown
+from appliance.rights import Right
 from appliance.states import State
-from appliance.store import attempts, board, events, exports, gates, jobs, revisions
+from appliance.store import attempts, board, events, exports, gates, jobs, revisions, ticks
 from appliance.store.jobs import Job
-from web import api, db, overview, partial, told
+from web import api, db, media, moves, overview, partial, passages, told
 from web.access import sees
+from web.access.asker import asker
 
 bp = Blueprint("pages", __name__)
 
@@ -42,12 +47,15 @@ _VIEWS: Final = (
 )
 _LOGS: Final = 10  # attempts of a job whose logs are put in short
 _LINES: Final = 500  # of a log; all of it: `appliance jobs show N --log`
-_SEGMENTS: Final = 200  # of a transcript; the whole of it lies in the share
 
 
 @bp.app_context_processor
 def _banner() -> dict[str, object]:
-    return {"selftest_banner": overview.uses_selftest(db.settings()), "told": told}
+    return {
+        "selftest_banner": overview.uses_selftest(db.settings()),
+        "told": told,
+        "media_type": media.type_of,
+    }
 
 
 @bp.get("/")
@@ -77,14 +85,50 @@ def listing() -> ResponseReturnValue:
         before=before,
         shares=[one.name for one in db.settings().watched if overview.in_sight(one.name, sees())],
         views=_VIEWS,
+        may_move=asker().rights.shares(Right.OPERATE) != frozenset(),
+        done=_moved(),
     )
+
+
+def _moved() -> str | None:
+    """What was done to the jobs that were ticked, in a sentence."""
+    act, moved, of = (request.args.get(key, "") for key in ("done", "moved", "of"))
+    if act not in _MOVED or not (moved.isdecimal() and of.isdecimal()):
+        return None
+    if of == "0":
+        return "Nothing was ticked, so nothing was done."
+    stayed = " The others cannot be moved that way, and stay as they are." if of != moved else ""
+    return f"{_MOVED[act]} {moved[:5]} of {of[:5]}.{stayed}"
+
+
+_MOVED: Final = {"retry": "Put into the queue again:", "cancel": "Stopped:"}
 
 
 @bp.get("/jobs/<int:number>")
 def job(number: int) -> ResponseReturnValue:
     """One job: what happened, what came out of it."""
+    one = jobs.get(db.ledger(), number, shares=sees()) or abort(404)
+    return job_page(one)
+
+
+@dataclass(frozen=True, slots=True)
+class Editing:
+    """What is being edited: so many passages from the first on, a line each."""
+
+    first: int
+    count: int
+    text: str
+
+
+def job_page(
+    one: Job, *, editing: Editing | None = None, edit_error: ApplianceError | None = None
+) -> str:
+    """The page of a job; with what somebody has typed when it could not be saved."""
     ledger = db.ledger()
-    one = jobs.get(ledger, number, shares=sees()) or abort(404)
+    sheet = passages.sheet(ledger, one)
+    may_edit = asker().rights.may(Right.OPERATE, one.source.share)
+    if sheet and editing is None and may_edit:
+        editing = _asked_to_edit(sheet)
     return render_template(
         "job.html",
         job=one,
@@ -92,13 +136,50 @@ def job(number: int) -> ResponseReturnValue:
         partial=partial.read(ledger, one) if one.state is State.RUNNING else None,
         gates=tuple(gates.closed(ledger)),
         again_ms=told.again_ms(one, ledger.clock()),
-        events=list(events.of_job(ledger, number)),
-        attempts=list(attempts.of_job(ledger, number)),
+        events=list(events.of_job(ledger, one.id)),
+        attempts=list(attempts.of_job(ledger, one.id)),
         logs=_logs(one),
-        exports=list(exports.of_job(ledger, number)),
-        transcripts=revisions.text(ledger, one) or (),
-        most=_SEGMENTS,
+        exports=list(exports.of_job(ledger, one.id)),
+        sheet=sheet,
+        history=revisions.history(ledger, one),
+        doubtful=_doubtful(one, sheet) if sheet else 0,
+        editing=editing,
+        edit_error=edit_error,
+        may_edit=may_edit,
+        ways=moves.ways(one),
+        at=request.args.get("t", type=float),
+        done=_DONE.get(request.args.get("done", "")),
     )
+
+
+_DONE: Final = {
+    "edit": "Saved. The files beside the recording are written anew.",
+    "same": "That is what it says already.",
+    "undo": "Undone. The files beside the recording are written anew.",
+    "replace": "Replaced. The files beside the recording are written anew.",
+    "retry": "It is in the queue again.",
+    "anew": "It is in the queue again, from the beginning.",
+    "cancel": "It is stopped, or will be in a moment.",
+    "as-it-was": "It had moved on by itself: nothing was done.",
+}
+
+
+def _asked_to_edit(sheet: passages.Sheet) -> Editing | None:
+    """The passages that the address wants edited, with what they say."""
+    first = request.args.get("edit", type=int)
+    count = request.args.get("count", 1, type=int)
+    segments = sheet.transcript.segments
+    if first is None or not (
+        sheet.first <= first < sheet.last and 1 <= count <= revise.MOST_SEGMENTS
+    ):
+        return None
+    chosen = segments[first : first + count]
+    return Editing(first, len(chosen), "\n".join(shown(one) for one in chosen))
+
+
+def _doubtful(one: Job, sheet: passages.Sheet) -> int:
+    right = ticks.of_text(db.ledger(), one, sheet.task)
+    return len(doubts.doubts(sheet.transcript, but=right))
 
 
 def _logs(one: Job) -> dict[int, logbook.Summary]:

@@ -24,7 +24,7 @@ from appliance import daemon, journal
 from appliance.errors import ApplianceError, SettingsInvalid
 from appliance.settings import Settings, load
 from appliance.store import schema
-from web import create_app, db, proof
+from web import create_app, db, media, proof
 
 _THREADS: Final = 16
 _STOP_SECONDS: Final = 10
@@ -42,8 +42,9 @@ class Journal(Logger):  # type: ignore[misc]  # gunicorn carries no types
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no types
     """Gunicorn, told everything by us and nothing by files or the environment."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, file: str | None) -> None:
         self._settings = settings
+        self._file = file
         super().__init__()
 
     def load_config(self) -> None:
@@ -72,7 +73,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no type
     def load(self) -> Flask:
         """Build the app, in the worker: a ledger is not carried over a fork."""
         schema.prepare(self._settings.state_dir)  # gunicorn begins anew after a lost ledger
-        app = create_app(self._settings)
+        app = create_app(self._settings, file=self._file)
         db.when_lost(app, lambda: os.kill(os.getpid(), signal.SIGTERM))
         return app
 
@@ -94,6 +95,7 @@ def _stopping(_arbiter: object) -> None:
 def _let_go(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn carries no types
     app = getattr(worker, "wsgi", None)
     if isinstance(app, Flask):
+        media.close(app)
         db.close(app)
 
 
@@ -130,7 +132,7 @@ def main(file: str | None) -> int:
     except ApplianceError as error:
         sys.stderr.write(f"{error.code}: {error.sentence}\n{error.next_step}\n")
         return 78 if isinstance(error, SettingsInvalid) else 75
-    Server(settings).run()
+    Server(settings, file).run()
     return 0
 
 

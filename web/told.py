@@ -45,16 +45,3 @@ def again_ms(job: Job, now: Moment) -> int | None:
     if job.state is not State.RETRY_WAIT or job.due_bt is None or job.boot_id != now.boot_id:
         return None
     return now.wall_ms + max(0, round((job.due_bt - now.boot_s) * 1000))
-
-
-def command(job: Job) -> str | None:
-    """What a person would type to move this job."""
-    if job.state in _AGAIN:
-        return f"appliance jobs retry {job.id}"
-    if job.state in _STOP:
-        return f"appliance jobs cancel {job.id}"
-    return None
-
-
-_AGAIN = frozenset({State.FAILED, State.DEAD, State.CANCELLED, State.SKIPPED, State.DONE})
-_STOP = frozenset({State.RUNNING, State.QUEUED, State.WAITING, State.RETRY_WAIT, State.HELD})

@@ -15,7 +15,7 @@ from appliance.cli.site import Site, plain, say, site
 from appliance.nouns import display
 from appliance.revise import doubts
 from appliance.revise.alignment import shown
-from appliance.store import revisions
+from appliance.store import revisions, ticks
 from appliance.store import search as index
 from appliance.store.ledger import Ledger
 
@@ -77,7 +77,9 @@ def review(of: Site, number: int, limit: int, task: str | None) -> None:
     """What had better be listened to again, the most doubtful first."""
     with of.ledger() as ledger:
         opened = revise.opened(ledger, number)
-    found = doubts.doubts(opened.transcript(task or opened.transcripts[0].task), most=limit)
+        transcript = opened.transcript(task or opened.transcripts[0].task)
+        right = ticks.of_text(ledger, opened.job, transcript.task)
+    found = doubts.doubts(transcript, most=limit, but=right)
     if of.as_json:
         of.table([asdict(one) for one in found], ())
         return

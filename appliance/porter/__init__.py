@@ -11,8 +11,11 @@ child is forked by a template that has all loaded, and kept for the next errand.
 kernel has not let go of a killed child, no errand is begun at the same mount: what it had
 asked for may still happen there, and must not happen after its successor's work.
 
-Not here: what an errand does (errands), how the two talk (talk), opening the gate of a
-share (watch).
+The pages have porters, too: what somebody listens to is read out by one, and whether a share
+answers is found out by one.
+
+Not here: what an errand does (errands, reading), how the two talk (talk), opening the gate
+of a share (watch).
 """
 
 from __future__ import annotations
@@ -24,14 +27,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Final, Self
 
 from appliance import daemon, journal, links
 from appliance.errors import ApplianceError, NodeIO, ShareOffline, WorkerDied, named
 from appliance.limits import Child, Forked, Limits, Nursery
 from appliance.nouns import Staged, display
-from appliance.porter.talk import Carried, Errand, HungUp, Moved, Refused, Talk
+from appliance.porter.talk import (
+    Carried,
+    Errand,
+    HungUp,
+    Looking,
+    Moved,
+    Reading,
+    Refused,
+    Talk,
+)
 from appliance.settings import Settings, Share
 from appliance.store.jobs import Job
 
@@ -123,6 +135,48 @@ class Porters:
         if isinstance(answer, Refused):
             raise named(answer.code, {"name": display(job.source.name), **answer.detail})
         return answer.staged
+
+    def read(self, job: Job, share: Share, first: int, until: int) -> Generator[bytes]:
+        """The bytes [first, until) of a job's recording, piece by piece, as they are asked for.
+
+        Whoever stops asking closes it, which kills the porter. Raises, before the first piece
+        or later, what `stage.opened` raises, ShareOffline and NodeIO as `carry` does.
+        """
+        with self._met(share) as porter:
+            porter.talk.send(Reading(job.id, first, until))
+            while isinstance(word := self._heard(porter, share), bytes):
+                yield word
+        if isinstance(word, Refused):
+            raise named(word.code, {"name": display(job.source.name), **word.detail})
+
+    def look(self, share: Share) -> None:
+        """Look at a share now. Raises share.*, and NodeIO as `carry` does."""
+        with self._met(share) as porter:
+            porter.talk.send(Looking(share.name))
+            word = self._heard(porter, share)
+        if isinstance(word, Refused):
+            raise named(word.code, word.detail)
+
+    @contextlib.contextmanager
+    def _met(self, share: Share) -> Iterator[Porter]:
+        """Lend a porter for somebody who waits for it. Raises ShareOffline, NodeIO."""
+        mount = links.mount_id(share.root)
+        if self.hangs_at(mount):
+            raise ShareOffline(share=share.name)
+        try:
+            with self._lent(mount) as porter:
+                yield porter
+        except HungUp:
+            raise NodeIO(where=share.root, why="a porter died") from None
+
+    def _heard(self, porter: Porter, share: Share) -> Carried | Refused | bytes:
+        """What a porter hands over next. Raises ShareOffline, HungUp."""
+        while True:
+            word = porter.talk.receive(self._silence)
+            if word is None:
+                raise ShareOffline(share=share.name)
+            if isinstance(word, Carried | Refused | bytes):
+                return word
 
     def _answer(self, porter: Porter, share: Share, stop: Stop) -> Carried | Refused:
         """Hear a porter out, as long as it gives signs of getting on."""

@@ -2,10 +2,11 @@
 
     python -m appliance.porter SETTINGS PARENT CONTROL
 
-SETTINGS is an inherited file that holds the settings as JSON, PARENT the worker's process
-number, CONTROL the inherited socket on which the worker asks for porters.
+SETTINGS is an inherited file that holds the settings as JSON, PARENT the number of the worker's
+process, or the pages', CONTROL the inherited socket on which that one asks for porters.
 
-Not here: what an errand is (errands), who starts and kills us (the package).
+Not here: what an errand is (errands), what is read out (reading), who starts and kills us (the
+package).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import sys
 
 from appliance import daemon, journal, limits
 from appliance.errors import ApplianceError, Bug
-from appliance.porter import errands
-from appliance.porter.talk import Errand, HungUp, Refused, Talk, Word
+from appliance.porter import errands, reading
+from appliance.porter.talk import Errand, HungUp, Looking, Reading, Refused, Talk, Word
 from appliance.settings import Settings
 from appliance.store.ledger import Ledger
 
@@ -32,18 +33,28 @@ def serve(talk: Talk, settings: Settings) -> None:
     """Answer every errand. Every error of this process ends here, or is told."""
     with Ledger(settings.state_dir) as ledger, contextlib.suppress(HungUp):
         while True:
-            errand = talk.receive()
-            if isinstance(errand, Errand):
-                with journal.about(**errand.about):
-                    talk.send(_answer(ledger, settings, talk, errand))
+            asked = talk.receive()
+            if isinstance(asked, Errand | Reading | Looking):
+                about = asked.about if isinstance(asked, Errand) else {}
+                with journal.about(**about):
+                    talk.send(_answer(ledger, settings, talk, asked))
 
 
-def _answer(ledger: Ledger, settings: Settings, talk: Talk, errand: Errand) -> Word:
+def _answer(
+    ledger: Ledger, settings: Settings, talk: Talk, asked: Errand | Reading | Looking
+) -> Word:
     try:
-        log.info("carrying", extra={"verb": errand.verb})
-        return errands.carry(ledger, settings, talk, errand)
+        match asked:
+            case Reading():
+                return reading.read_out(ledger, settings, talk, asked)
+            case Looking():
+                return reading.look(ledger, settings, asked)
+        log.info("carrying", extra={"verb": asked.verb})
+        return errands.carry(ledger, settings, talk, asked)
     except ApplianceError as error:
         return Refused(error.code, error.detail)
+    except HungUp:
+        raise
     except Exception as bug:
         log.exception("bug", extra={"code": Bug.code})
         return Refused(Bug.code, {"what": type(bug).__name__})

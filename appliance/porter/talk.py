@@ -1,8 +1,9 @@
 """What a worker and its porter say to each other: an errand, signs of life, one answer.
 
-One JSON object a frame over a unix SOCK_SEQPACKET pair, both ends our own program. No
-bytes of a recording or an export cross it: what is staged lies in the spool, and exports
-are made anew from the ledger.
+One JSON object a frame over a unix SOCK_SEQPACKET pair, both ends our own program. What is
+staged lies in the spool and exports are made anew from the ledger, so no bytes of them cross
+it; what is read out to somebody who listens does, in frames of its own, and no faster than
+they are taken.
 
 Not here: what an errand does (errands), how long one waits for a sign (the package).
 """
@@ -40,6 +41,24 @@ class Errand:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """Pages to porter: read bytes [first, until) of a job's recording out, then say Carried."""
+
+    kind: ClassVar = "reading"
+    job: int
+    first: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Pages to porter: is this share there, the one we know, and does it answer?"""
+
+    kind: ClassVar = "looking"
+    share: str
+
+
+@dataclass(frozen=True, slots=True)
 class Moved:
     """Porter to worker: at the share by now, and getting on."""
 
@@ -63,10 +82,11 @@ class Refused:
     detail: Detail = field(default_factory=dict)
 
 
-Word = Errand | Moved | Carried | Refused
+Word = Errand | Reading | Looking | Moved | Carried | Refused
 _KINDS: Final[Mapping[str, type[Word]]] = {
-    kind.kind: kind for kind in (Errand, Moved, Carried, Refused)
+    kind.kind: kind for kind in (Errand, Reading, Looking, Moved, Carried, Refused)
 }
+_BYTES: Final = b"\0"  # what a frame of bytes begins with, and no JSON does
 
 
 class Talk:
@@ -99,14 +119,21 @@ class Talk:
         except ConnectionError as gone:
             raise HungUp from gone
 
+    def read_out(self, piece: bytes | memoryview) -> None:
+        """Hand over bytes; waits while the other end does not take them. Raises HungUp."""
+        try:
+            self._sock.sendmsg([_BYTES, piece])
+        except ConnectionError as gone:
+            raise HungUp from gone
+
     def try_to_send(self, word: Word) -> None:
         """Say something that may be missed: nothing waits for a listener who sleeps."""
         with contextlib.suppress(BlockingIOError, ConnectionError):
             frame = json.dumps([word.kind, to_plain(word)]).encode("ascii")
             self._sock.send(frame, socket.MSG_DONTWAIT)
 
-    def receive(self, timeout: float | None = None) -> Word | None:
-        """Hear something; None when `timeout` seconds brought nothing. Raises HungUp."""
+    def receive(self, timeout: float | None = None) -> Word | bytes | None:
+        """Hear a word, or bytes; None when `timeout` seconds brought nothing. Raises HungUp."""
         self._sock.settimeout(timeout)
         try:
             frame = self._sock.recv(_MOST)
@@ -118,5 +145,7 @@ class Talk:
             self._sock.settimeout(None)
         if not frame:
             raise HungUp
+        if frame.startswith(_BYTES):
+            return frame[len(_BYTES) :]
         kind, plain = json.loads(frame)
         return from_plain(_KINDS[kind], plain)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
@@ -18,6 +18,7 @@ from typing import Final
 
 from appliance.nouns import Segment, Transcript, Word
 from appliance.revise.alignment import shown
+from appliance.store.ticks import Span
 
 MOST: Final = 50
 _UNSURE_WORD: Final = 0.5
@@ -49,15 +50,17 @@ class Doubt:
     why: Why
 
 
-def doubts(transcript: Transcript, *, most: int = MOST) -> list[Doubt]:
+def doubts(transcript: Transcript, *, most: int = MOST, but: Collection[Span] = ()) -> list[Doubt]:
     """At most so many spans, the worst first, equal ones in the order of the recording. Pure.
 
-    What a person wrote or confirmed is not among them (revise: probability 1).
+    What a person wrote is not among them (revise: probability 1), nor what they have ticked
+    off (`but`).
     """
     found = [
         one
         for number, segment in enumerate(transcript.segments)
         for one in _of_segment(number, segment)
+        if Span(one.start, one.end, one.text) not in but
     ]
     return sorted(found, key=lambda one: (-one.doubt, one.start, one.segment))[: max(0, most)]
 

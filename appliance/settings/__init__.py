@@ -13,7 +13,14 @@ Not here: what the page may change (the ledger's), what a folder says about itse
 """
 
 from appliance.settings.notify import Channel, NotifySettings
-from appliance.settings.reading import Effective, default_file, effective, folder_choice, load
+from appliance.settings.reading import (
+    Effective,
+    default_file,
+    effective,
+    folder_choice,
+    in_force,
+    load,
+)
 from appliance.settings.sections import (
     AUTO,
     FORMATS,
@@ -66,5 +73,6 @@ __all__ = [
     "default_file",
     "effective",
     "folder_choice",
+    "in_force",
     "load",
 ]

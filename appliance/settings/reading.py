@@ -54,6 +54,12 @@ def effective(file: str | None = None) -> list[Effective]:
     return [Effective(_dotted(place), value, told.get(place)) for place, value in _leaves(whole)]
 
 
+def in_force(settings: Settings) -> dict[str, object]:
+    """Every dotted key of settings that were loaded earlier, and its value."""
+    whole = settings.model_dump(mode="json")
+    return {_dotted(place): value for place, value in _leaves(whole)}
+
+
 def _gathered(file: str | None) -> tuple[str | None, dict[str, Any], Told]:
     """The main file, what all files and the environment say, and which of them says it."""
     file = file or default_file()

@@ -31,6 +31,7 @@ DOORS = {
     "flask_openapi3": {"web"},
     "flask_limiter": {"web.access"},
     "gunicorn": {"web"},
+    "itsdangerous": {"web.passes"},
     "huey": {"appliance.bell"},
     "psutil": {"appliance.limits", "appliance.health"},
     "sqlite3": {"appliance.store", "appliance.bell", "appliance.tasks", "appliance.doctor"},

@@ -28,7 +28,7 @@ WHO = ("nobody", "ungranted", "viewer", "operator", "admin", *(f"key:{scope}" fo
 PEOPLE = WHO[1:5]
 # s: is sent to sign in; n: may not; i: comes in. What they find there is another matter.
 PUBLIC, PERSON, READ, OF_ADMINS = "iiiiiiiii", "siiiinnnn", "siiiiinnn", "snnninnnn"
-OPERATORS = "snniinnin"
+READ_PERSON, OPERATORS = "siiiinnnn", "snniinnin"
 OF_ALL = OF_ADMINS  # of a key only where it is one of every share: see below
 SUBMITS = "snniininn"
 TABLE = {
@@ -70,6 +70,21 @@ TABLE = {
     "uploads.show": SUBMITS,
     "uploads.append": SUBMITS,
     "uploads.drop": SUBMITS,
+    "media.play": READ,
+    "media.hand_out": READ_PERSON,
+    "media.play_elsewhere": PUBLIC,  # to a page that is not there, without a pass
+    "texts.review": READ,
+    "texts.tick": OPERATORS,
+    "texts.edit": OPERATORS,
+    "texts.undo": OPERATORS,
+    "texts.replace": OPERATORS,
+    "texts.replace_all": OPERATORS,
+    "moves.one": OPERATORS,
+    "moves.many": OPERATORS,
+    "finding.search": READ,
+    "shares.listing": READ,
+    "shares.test": OPERATORS,
+    "alerts.listing": READ,
     "mine.account": PERSON,
     "mine.change_password": PERSON,
     "mine.end_session": PERSON,
@@ -87,6 +102,15 @@ TABLE = {
     "programs.rotate": OF_ADMINS,
     "programs.revoke": OF_ADMINS,
     "deeds.listing": OF_ADMINS,
+    "site.settings": OF_ADMINS,
+}
+NOWHERE = {
+    "number": 999_999,
+    "attempt": 1,
+    "code": "bug",
+    "filename": "icon.svg",
+    "name": "x",
+    "text": "x",
 }
 NOWHERE = {
     "upload": "0" * 32,
@@ -218,14 +242,16 @@ def test_what_lies_in_another_share_is_not_there(gathering: Gathering, who: str)
 def test_no_list_and_no_count_tells_of_another_share(gathering: Gathering, who: str) -> None:
     gathering.box.run(b"theirs-too.wav", share="archive")
     gathering.box.add(b"theirs-as-well.wav", share="archive")
-    for address in ("/", "/jobs", "/api/v1/status", "/api/v1/jobs"):
+    pages = ("/", "/jobs", "/shares", "/alerts", "/search?q=morning")
+    for address in (*pages, "/api/v1/status", "/api/v1/jobs"):
         status, told = gathering.ask(who, "GET", address)
         assert status == 200
         assert "theirs" not in told
         assert "archive" not in told
-        if "jobs" not in address:
+        if address in ("/", "/api/v1/status"):
             assert "nothing to do" in told
-        assert "theirs" not in gathering.ask(who, "GET", f"{address}?share=archive")[1]
+        mark = "&" if "?" in address else "?"
+        assert "theirs" not in gathering.ask(who, "GET", f"{address}{mark}share=archive")[1]
 
 
 def test_each_sees_and_counts_their_own(gathering: Gathering) -> None:

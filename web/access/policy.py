@@ -38,6 +38,7 @@ class Policy:
 PUBLIC: Final = Policy(Door.EVERYBODY)
 PERSON: Final = Policy(Door.PERSON)
 READ: Final = Policy(Door.ASKER, Right.READ)
+READ_PERSON: Final = Policy(Door.PERSON, Right.READ)
 SUBMIT: Final = Policy(Door.ASKER, Right.SUBMIT)
 SUBMIT_FORM: Final = Policy(Door.ASKER, Right.SUBMIT, form_later=True)
 SUBMIT_PERSON: Final = Policy(Door.PERSON, Right.SUBMIT)
@@ -94,6 +95,21 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "uploads.show": SUBMIT,
     "uploads.append": SUBMIT,
     "uploads.drop": SUBMIT,
+    "media.play": READ,
+    "media.hand_out": READ_PERSON,
+    "media.play_elsewhere": PUBLIC,  # a signed pass says who may: media looks
+    "texts.review": READ,
+    "texts.tick": OPERATE,
+    "texts.edit": OPERATE,
+    "texts.undo": OPERATE,
+    "texts.replace": OPERATE,
+    "texts.replace_all": OPERATE,
+    "moves.one": OPERATE,
+    "moves.many": OPERATE,
+    "finding.search": READ,
+    "shares.listing": READ,
+    "shares.test": OPERATE,
+    "alerts.listing": READ,
     # one's own account
     "mine.account": PERSON,
     "mine.change_password": PERSON,
@@ -113,4 +129,5 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "programs.rotate": ADMIN_PROVEN,
     "programs.revoke": ADMIN_PROVEN,
     "deeds.listing": ADMIN_PERSON,
+    "site.settings": ADMIN_PERSON,
 }

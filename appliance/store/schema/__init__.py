@@ -137,6 +137,17 @@ def uploads(db: Database) -> None:
         db.conn.execute(statement)
 
 
+@migrations()
+def ticks(db: Database) -> None:
+    """What people have listened to again and found right."""
+    db.conn.execute(
+        "CREATE TABLE tick (job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,"
+        " epoch INTEGER NOT NULL, task TEXT NOT NULL, start REAL NOT NULL, end REAL NOT NULL,"
+        " text TEXT NOT NULL, who TEXT NOT NULL, at_ms INTEGER NOT NULL,"
+        " PRIMARY KEY (job, epoch, task, start, end, text)) STRICT, WITHOUT ROWID"
+    )
+
+
 def prepare(folder: str, *, thorough: bool = True) -> Mended | None:
     """Make the state directory's ledger, mend it, bring it to the newest version.
 
