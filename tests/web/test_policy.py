@@ -61,6 +61,11 @@ TABLE = {
     "api.jobs.mark": OPERATORS,
     "api.jobs.forget": OPERATORS,
     "api.jobs.forget_many": OPERATORS,
+    "api.texts.exported": READ,
+    "api.texts.text": READ,
+    "api.texts.history": READ,
+    "api.texts.revised": OPERATORS,
+    "api.events.listen": READ,
     "api.queue.queue": READ,
     "api.queue.stop": OF_ALL,
     "api.queue.resume": OF_ALL,
@@ -177,7 +182,15 @@ def test_whoever_is_signed_in_may_sign_out(gathering: Gathering, who: str) -> No
     assert gathering.outcome(who, "GET", "/") == "s"
 
 
-OF_A_JOB = {"pages.job", "pages.log", "api.jobs.one", "api.jobs.so_far", "api.jobs.log"}
+OF_A_JOB = {
+    "api.texts.text",
+    "api.texts.history",
+    "pages.job",
+    "pages.log",
+    "api.jobs.one",
+    "api.jobs.so_far",
+    "api.jobs.log",
+}
 
 
 @pytest.mark.parametrize(
