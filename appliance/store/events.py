@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from appliance.rights import Shares
 from appliance.states import ENDED, State
 from appliance.store import numbers
 from appliance.store.ledger import Ledger
+from appliance.store.sight import within
 
 _NEWEST: Final = numbers.newest(numbers.EVENT)
 
@@ -114,3 +116,31 @@ def expire(ledger: Ledger, *, before_ms: int, batch: int = 500) -> int:
             db.conn.executemany("DELETE FROM event WHERE id = ?", [(one,) for one in numbers])
         gone += len(numbers)
     return gone
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An event with its number, and the recording it is about."""
+
+    id: int
+    job: int
+    share: str
+    path: bytes
+    attempt: int
+    was: str | None
+    became: str
+    code: str | None
+    who: str
+    at_ms: int
+
+
+def since(ledger: Ledger, after: int, *, limit: int, shares: Shares = None) -> list[Step]:
+    """Steps after that number, the oldest first, of jobs in these shares (None: all)."""
+    seen, values = within(shares, "job.share")
+    rows = ledger.rows(
+        "SELECT event.id, event.job, job.share, job.path, event.attempt, event.was, event.became,"
+        " event.code, event.who, event.at_ms FROM event JOIN job ON job.id = event.job"
+        f" WHERE event.id > ? AND {seen} ORDER BY event.id LIMIT ?",
+        [after, *values, limit],
+    )
+    return [Step(**row) for row in rows]

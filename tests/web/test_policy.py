@@ -63,6 +63,11 @@ TABLE = {
     "api.jobs.mark": OPERATORS,
     "api.jobs.forget": OPERATORS,
     "api.jobs.forget_many": OPERATORS,
+    "api.texts.exported": READ,
+    "api.texts.text": READ,
+    "api.texts.history": READ,
+    "api.texts.revised": OPERATORS,
+    "api.events.listen": READ,
     "api.queue.queue": READ,
     "api.queue.stop": OF_ALL,
     "api.queue.resume": OF_ALL,
@@ -105,20 +110,13 @@ TABLE = {
     "site.settings": OF_ADMINS,
 }
 NOWHERE = {
-    "number": 999_999,
-    "attempt": 1,
-    "code": "bug",
-    "filename": "icon.svg",
-    "name": "x",
-    "text": "x",
-}
-NOWHERE = {
     "upload": "0" * 32,
     "number": 999_999,
     "attempt": 1,
     "code": "bug",
     "filename": "icon.svg",
     "name": "x",
+    "text": "x",
 }
 
 
@@ -216,7 +214,15 @@ def test_whoever_is_signed_in_may_sign_out(gathering: Gathering, who: str) -> No
     assert gathering.outcome(who, "GET", "/") == "s"
 
 
-OF_A_JOB = {"pages.job", "pages.log", "api.jobs.one", "api.jobs.so_far", "api.jobs.log"}
+OF_A_JOB = {
+    "api.texts.text",
+    "api.texts.history",
+    "pages.job",
+    "pages.log",
+    "api.jobs.one",
+    "api.jobs.so_far",
+    "api.jobs.log",
+}
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,11 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "api.jobs.one": READ,
     "api.jobs.so_far": READ,
     "api.jobs.log": READ,
+    "api.texts.exported": READ,
+    "api.texts.text": READ,
+    "api.texts.history": READ,
+    "api.texts.revised": OPERATE,
+    "api.events.listen": READ,
     # what moves a job; in its share, see web.api.found
     "api.jobs.retry": OPERATE,
     "api.jobs.cancel": OPERATE,

@@ -6,6 +6,9 @@
     status    the box at one moment
     jobs      recordings and what became of them
     moves     what may be asked of a job
+    texts     what was said: exports, the text itself, corrections
+    events    what happens to jobs, as it happens
+    streams   who listens to that
     queue     what is next, and whether it stands still
     found     the job that an address names
 
@@ -22,7 +25,7 @@ from typing import Any
 
 from flask_openapi3 import OpenAPI
 
-from web.api import moves, queue, status
+from web.api import events, moves, queue, status, streams, texts
 from web.api.asked import asked_for
 from web.api.document import app_of, root
 from web.api.rows import working_on
@@ -30,13 +33,14 @@ from web.api.status import page_of
 
 __all__ = ["asked_for", "page_of", "register", "whole", "working_on"]
 
-for _part in (status.bp, moves.bp, queue.bp):
+for _part in (status.bp, moves.bp, texts.bp, queue.bp, events.bp):
     root.register_api(_part)
 
 
 def register(app: OpenAPI) -> None:
     """Give the app its API."""
     app.register_api(root)
+    streams.keep_for(app)
 
 
 def whole() -> dict[str, Any]:

@@ -103,6 +103,23 @@ class LimitQuery(BaseModel):
     limit: int = Field(50, ge=1, le=MOST)
 
 
+class EventsQuery(BaseModel):
+    """From which number on."""
+
+    after: int | None = Field(
+        None, ge=0, lt=_NUMBERS, description="`next` of the page before; left out: from now on."
+    )
+    limit: int = Field(MOST, ge=1, le=MOST)
+
+
+class LastEventHeader(BaseModel):
+    """What a browser says when it comes back to a stream."""
+
+    last_event_id: Annotated[
+        Annotated[int, Field(ge=0, lt=_NUMBERS)] | None, BeforeValidator(_nothing)
+    ] = Field(None, alias="Last-Event-ID", description="The last number that is known.")
+
+
 class AfterQuery(BaseModel):
     """From where on."""
 
