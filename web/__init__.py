@@ -14,8 +14,22 @@ from collections.abc import Callable
 from flask import Flask
 
 from appliance.settings import Settings
-from web import access, api, asked, db, failures, headers, health, metrics, pages, uploads, words
+from web import (
+    access,
+    api,
+    asked,
+    db,
+    failures,
+    headers,
+    health,
+    metrics,
+    openai,
+    pages,
+    uploads,
+    words,
+)
 from web.access.limits import PER_MINUTE
+from web.openai import waiting
 from web.uploads import slots
 
 
@@ -24,10 +38,12 @@ def create_app(
     *,
     clock: Callable[[], float] = time.monotonic,
     per_minute: int = PER_MINUTE,
+    patience: float = waiting.PATIENCE_SECONDS,
 ) -> Flask:
     """Build the pages of one box. Its ledger must have been prepared.
 
-    `clock` in seconds, only ever growing; `per_minute`: requests one asker may send.
+    `clock` in seconds, only ever growing; `per_minute`: requests one asker may send; `patience`:
+    seconds that somebody waits for the text of a recording.
     """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
@@ -40,6 +56,7 @@ def create_app(
     words.teach(app)
     access.guard(app, clock, per_minute=per_minute)
     slots.keep_for(app)
-    for part in (pages.bp, api.bp, uploads.bp, health.bp, metrics.bp):
+    waiting.keep_for(app, patience)
+    for part in (pages.bp, api.bp, uploads.bp, openai.bp, health.bp, metrics.bp):
         app.register_blueprint(part)
     return app

@@ -82,6 +82,13 @@ def index(ledger: Ledger, job: Job, transcript: Transcript) -> None:
         _write(db, job.id, transcript.task, said)
 
 
+def forget(ledger: Ledger, job: Job) -> None:
+    """Find nothing of a job any more."""
+    with ledger.writing() as db:
+        for task in _TASKS:
+            _write(db, job.id, task, ())
+
+
 def row_of(job: int, task: str, segment: int) -> int:
     """The number of a segment's row."""
     return (job << 1 | _TASKS[task]) << _PLACES | _LAST - segment

@@ -57,6 +57,10 @@ TABLE = {
     "uploads.show": SUBMITS,
     "uploads.append": SUBMITS,
     "uploads.drop": SUBMITS,
+    "openai.transcriptions": SUBMITS,
+    "openai.translations": SUBMITS,
+    "openai.models": SUBMITS,
+    "openai.model": SUBMITS,
     "mine.account": PERSON,
     "mine.change_password": PERSON,
     "mine.end_session": PERSON,
@@ -77,6 +81,7 @@ TABLE = {
 }
 NOWHERE = {
     "upload": "0" * 32,
+    "model": "m",
     "number": 999_999,
     "attempt": 1,
     "code": "bug",

@@ -80,6 +80,10 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "uploads.show": SUBMIT,
     "uploads.append": SUBMIT,
     "uploads.drop": SUBMIT,
+    "openai.transcriptions": SUBMIT_FORM,
+    "openai.translations": SUBMIT_FORM,
+    "openai.models": SUBMIT,
+    "openai.model": SUBMIT,
     # one's own account
     "mine.account": PERSON,
     "mine.change_password": PERSON,
