@@ -28,6 +28,7 @@ from web import (
     media,
     metrics,
     moves,
+    openai,
     pages,
     passes,
     shares,
@@ -38,6 +39,7 @@ from web import (
 )
 from web.access.limits import PER_MINUTE
 from web.api import document
+from web.openai import waiting
 from web.uploads import slots
 
 
@@ -47,11 +49,13 @@ def create_app(
     clock: Callable[[], float] = time.monotonic,
     per_minute: int = PER_MINUTE,
     file: str | None = None,
+    patience: float = waiting.PATIENCE_SECONDS,
 ) -> OpenAPI:
     """Build the pages of one box. Its ledger must have been prepared.
 
     `file` is where the settings were read, to be shown; None: wherever they are found.
-    `clock` in seconds, only ever growing; `per_minute`: requests one asker may send.
+    `clock` in seconds, only ever growing; `per_minute`: requests one asker may send; `patience`:
+    seconds that somebody waits for the text of a recording.
     """
     app = document.app_of(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
@@ -67,9 +71,10 @@ def create_app(
     media.keep_for(app, settings)
     access.guard(app, clock, per_minute=per_minute)
     slots.keep_for(app)
+    waiting.keep_for(app, patience)
     for part in (
         *(pages.bp, moves.bp, media.bp, texts.bp, finding.bp, shares.bp, alerts.bp, site.bp),
-        *(uploads.bp, health.bp, metrics.bp),
+        *(uploads.bp, openai.bp, health.bp, metrics.bp),
     ):
         app.register_blueprint(part)
     api.register(app)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, NoReturn
 
-from flask import Flask, Response, jsonify, make_response, render_template, request
+from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, SecurityError
 
@@ -97,6 +97,13 @@ _STATUS: Final[Mapping[type[ApplianceError], HTTPStatus]] = {
 _LONGEST: Final = 200  # letters of a stranger's word that are told back
 _BUSY: Final = HTTPStatus.SERVICE_UNAVAILABLE
 _FOR_PROGRAMS: Final = ("/api/", "/v1/")
+_OPENAI: Final = "/v1/"
+_OUR_FAULT: Final = HTTPStatus.INTERNAL_SERVER_ERROR
+_KINDS: Final = {
+    HTTPStatus.UNAUTHORIZED: "authentication_error",
+    HTTPStatus.FORBIDDEN: "permission_error",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
+}
 _STRANGE_NAME: Final = (
     "This box does not answer to that name. Use its own name, localhost or 127.0.0.1.\n"
 )
@@ -144,13 +151,18 @@ def _answer(error: Exception) -> Response:
     if isinstance(error, SecurityError):  # an untrusted Host: no address of ours may be built
         return Response(_STRANGE_NAME, HTTPStatus.BAD_REQUEST, mimetype="text/plain")
     problem = _problem(error)
-    if is_for_programs(request.path):
+    if request.path.startswith(_OPENAI):
+        told = f"{problem.detail} {problem.step}" if problem.step else problem.detail
+        response = jsonify(as_openai(told, problem.status, problem.code))
+    elif is_for_programs(request.path):
         response = jsonify(problem.as_json())
         response.mimetype = "application/problem+json"
     else:
         response = make_response(render_template("failure.html", problem=problem))
-    response.status_code = problem.status
-    response.headers.extend(_more_headers(error))
+    response.status_code = _told_as(problem.status)
+    more = _more_headers(error)
+    response.headers.extend(more)
+    g.retry_after = more.get("Retry-After")
     if isinstance(error, HTTPException):
         kept = [one for one in error.get_headers() if one[0] in _KEPT]
         response.headers.extend(kept)
@@ -158,6 +170,19 @@ def _answer(error: Exception) -> Response:
 
 
 _KEPT: Final = ("Allow", "Content-Range")
+
+
+def _told_as(status: HTTPStatus) -> HTTPStatus:
+    """OpenAI's clients know no other status of a question that cannot be answered like this."""
+    theirs = request.path.startswith(_OPENAI) and status == HTTPStatus.UNPROCESSABLE_ENTITY
+    return HTTPStatus.BAD_REQUEST if theirs else status
+
+
+def as_openai(message: str, status: HTTPStatus, code: str | None) -> dict[str, object]:
+    """An error as clients of OpenAI's API read it."""
+    theirs = "invalid_request_error" if status < _OUR_FAULT else "api_error"
+    kind = _KINDS.get(status, theirs)
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
 def is_for_programs(path: str) -> bool:

@@ -12,7 +12,7 @@ import socket
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, abort, g, request
 from werkzeug.exceptions import SecurityError
 
 from appliance.settings import Settings
@@ -84,6 +84,8 @@ def _host() -> str | None:
 def _seal(response: Response) -> Response:
     for name, value in _ALWAYS.items():
         response.headers.setdefault(name, value)  # a recording's own policy is stricter
+    if said := g.get("retry_after"):  # the limiter writes its own window over it
+        response.headers["Retry-After"] = said
     if request.endpoint != "static":
         keep = "no-store" if request.blueprint in _SECRET else "no-cache"
         response.headers.setdefault("Cache-Control", f"private, {keep}")

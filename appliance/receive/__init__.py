@@ -21,6 +21,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Iterable
@@ -34,6 +35,7 @@ from appliance.errors import (
     OverQuota,
     TooBig,
     UploadArrived,
+    UploadBusy,
     UploadMoved,
     UploadRefused,
     on_the_box,
@@ -43,7 +45,7 @@ from appliance.receive import arriving
 from appliance.receive.names import fit
 from appliance.settings import GB, Settings
 from appliance.states import ENDED, State
-from appliance.store import jobs, uploads
+from appliance.store import jobs, transcripts, uploads
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from appliance.store.uploads import Upload
@@ -155,6 +157,46 @@ def drop(ledger: Ledger, settings: Settings, upload: Upload) -> None:
         raise UploadArrived
     with arriving.opened(incoming(settings, upload.id), keep_free=0):
         arriving.remove(incoming(settings, upload.id))
+        uploads.forget(ledger, upload.id)
+
+
+def abandon(ledger: Ledger, settings: Settings, upload: str) -> None:
+    """Forget an upload that its sender has left, whatever is there of it.
+
+    One that somebody is sending to stays, and one that is whole becomes a job after all.
+    Raises node.*.
+    """
+    file = incoming(settings, upload)
+    known = uploads.get(ledger, upload)
+    if known is not None and os.path.lexists(place(settings, known)):
+        offset(ledger, settings, known)
+        return
+    with contextlib.suppress(NoSuchUpload, UploadBusy), arriving.opened(file, keep_free=0) as part:
+        if known is None or part.size < known.size:
+            arriving.remove(file)
+    here = arriving.size(file)
+    if here is None:
+        uploads.forget(ledger, upload)
+    elif known is not None and here >= known.size:
+        offset(ledger, settings, known)
+
+
+def forget(ledger: Ledger, settings: Settings, upload: Upload) -> None:
+    """Remove a recording whose days are over, with all that lies beside it.
+
+    Nobody else puts anything into its folder. Of one that was to be answered alone the text
+    goes as well; its job stays, as every job does. Raises OSError.
+    """
+    folder = os.path.dirname(place(settings, upload))
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+    with contextlib.suppress(OSError):  # others of that day are still there
+        os.rmdir(os.path.dirname(folder))
+    with ledger.writing():
+        admit.gone(ledger, UPLOADS, upload.path)
+        job = job_of(ledger, upload)
+        if job is not None and upload.kind == uploads.ANSWERED:
+            transcripts.forget(ledger, job)
         uploads.forget(ledger, upload.id)
 
 
@@ -335,10 +377,12 @@ __all__ = [
     "MOST_UNFINISHED",
     "Whole",
     "Wish",
+    "abandon",
     "append",
     "begin",
     "drop",
     "fit",
+    "forget",
     "incoming",
     "job_of",
     "mine",

@@ -19,7 +19,7 @@ from appliance.store.ledger import Ledger
 
 WHY: Final = "forgotten"  # the rule that keeps its recording out (admit.rules)
 _HANGS_ON_IT: Final = (
-    *("partial", "tag", "revision", "transcript", "export", "event", "attempt", "epoch"),
+    *("partial", "tag", "tick", "revision", "transcript", "export", "event", "attempt", "epoch"),
 )
 
 

@@ -83,6 +83,12 @@ def held(ledger: Ledger, who: str) -> Held:
     return Held(int(row["unfinished"]), int(row["bytes"])) if row else Held(0, 0)
 
 
+def all_(ledger: Ledger) -> Iterator[Upload]:
+    """Every upload there is."""
+    for row in list(ledger.rows("SELECT * FROM upload ORDER BY id")):
+        yield _upload(row)
+
+
 def unfinished(ledger: Ledger) -> Iterator[Upload]:
     """Every upload that has not become a job yet."""
     for row in list(ledger.rows("SELECT * FROM upload WHERE arrived_ms IS NULL ORDER BY id")):

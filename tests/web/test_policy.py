@@ -90,6 +90,10 @@ TABLE = {
     "shares.listing": READ,
     "shares.test": OPERATORS,
     "alerts.listing": READ,
+    "openai.transcriptions": SUBMITS,
+    "openai.translations": SUBMITS,
+    "openai.models": SUBMITS,
+    "openai.model": SUBMITS,
     "mine.account": PERSON,
     "mine.change_password": PERSON,
     "mine.end_session": PERSON,
@@ -111,6 +115,7 @@ TABLE = {
 }
 NOWHERE = {
     "upload": "0" * 32,
+    "model": "m",
     "number": 999_999,
     "attempt": 1,
     "code": "bug",

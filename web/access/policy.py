@@ -115,6 +115,10 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "shares.listing": READ,
     "shares.test": OPERATE,
     "alerts.listing": READ,
+    "openai.transcriptions": SUBMIT_FORM,
+    "openai.translations": SUBMIT_FORM,
+    "openai.models": SUBMIT,
+    "openai.model": SUBMIT,
     # one's own account
     "mine.account": PERSON,
     "mine.change_password": PERSON,

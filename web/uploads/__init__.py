@@ -123,7 +123,7 @@ def whole(who: str) -> Upload:
     same = key()
     announced = request.content_length or 0
     with slots.one_of("uploads"), receive.Whole(ledger, settings, announced=announced) as file:
-        sent = form.read(file.write, before=_check_word)
+        sent = form.read(file.write, before=check_word)
         if sent.filename is None:
             raise UploadRefused(why="its form has no field `file`")
         wish = Wish(who, receive.fit(sent.filename), wishes.options(settings, sent.fields))
@@ -132,7 +132,7 @@ def whole(who: str) -> Upload:
     return upload
 
 
-def _check_word(sent: form.Form) -> None:
+def check_word(sent: form.Form) -> None:
     """A person's form carries the word of their session before the recording."""
     origin.check_word(request.headers.get("X-CSRF-Token") or sent.one("csrf"))
 
