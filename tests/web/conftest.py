@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser
 
 from appliance.rights import Right
-from tests import signed_in
+from tests import browsing, signed_in
 from tests.web.box import Box, Door, settings_of
+from tests.web.serving import Served, ended, free_port, start, toml_of, until_open
 from web import create_app, db
 
 
@@ -43,3 +46,25 @@ def program(box: Box) -> Iterator[FlaskClient]:
         asking.environ_base["HTTP_AUTHORIZATION"] = header
         yield asking
     db.close(app)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A busy box behind the real server."""
+    box = Box.made(settings_of(str(tmp_path)))
+    door = Door(box.settings)
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    process = start(toml_of(box.settings, tmp_path, address))
+    until_open(socket.AF_INET, ("127.0.0.1", port))
+    yield Served(box, f"http://{address}", process)
+    ended(process)
+    door.close()
+    box.ledger.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with browsing.chromium() as opened:
+        yield opened
