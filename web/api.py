@@ -200,7 +200,10 @@ def _attempt_row(one: attempts.Attempt) -> dict[str, object]:
         "stage": one.stage,
         "outcome": one.outcome,
         "code": one.code,
-        "memory_peak": one.rss_peak,
+        "memory_peak": one.memory_peak or one.rss_peak,
+        "cpu_seconds": one.cpu_seconds,
+        "wall_seconds": one.wall_seconds,
+        "throttled_seconds": one.throttled_seconds,
         "log_url": url_for("api.log", number=one.job, attempt=one.n),
     }
 
@@ -249,6 +252,7 @@ def _status_row(seen: Overview) -> dict[str, Any]:
         ],
         "disk": {"free_gb": round(seen.disk.free / 1e9, 1), "level": seen.disk.level},
         "selftest_model": seen.selftest,
+        "limits": seen.limits,
     }
 
 
@@ -264,6 +268,6 @@ def page_of(seen: Overview) -> str:
         [(job.id, job.state, job.updated_ms) for job in seen.recent],
         [(one.path, one.state, one.size) for one in seen.arriving.files],
         (seen.needs, seen.shares, seen.day, seen.queued, seen.waits, seen.arriving.count),
-        (round(seen.disk.free / 1e9), seen.disk.level),
+        (round(seen.disk.free / 1e9), seen.disk.level, seen.limits),
     ]
     return hashlib.sha256(repr(parts).encode("utf-8", "backslashreplace")).hexdigest()[:16]
