@@ -19,7 +19,7 @@ from appliance.limits.template import Forked, Gone, Template
 from appliance.limits.walls import Limits
 
 log = logging.getLogger("appliance.limits")
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 240.0
 _TRIES: Final = 3  # templates that a child is asked of, and starts before none is said to start
 _REST_SECONDS: Final = 0.2  # between a template that died and the next
 

@@ -33,7 +33,8 @@ from appliance.limits.child import Child, Verdict, has_ended, verdict
 from appliance.limits.walls import Limits
 
 _FRAME: Final = 4_096
-_READY_SECONDS: Final = 60.0
+_READY_SECONDS: Final = 240.0  # to load everything on a slow box; a death is noticed at once
+_ANSWER_SECONDS: Final = 60.0
 _PDEATHSIG: Final = 1
 
 
@@ -83,7 +84,7 @@ class Template:
                 socket.send_fds(self._socket, [b"fork"], [fd])
             except OSError as error:
                 raise Gone from error
-            pid, pidfd = self._receive("forked", _READY_SECONDS)
+            pid, pidfd = self._receive("forked", _ANSWER_SECONDS)
         return Forked(self, pid, pidfd, limits or self._limits)
 
     def ending(self, pid: int) -> list[Any] | None:
@@ -91,7 +92,7 @@ class Template:
         with self._talking:
             try:
                 while pid not in self._endings:
-                    self._receive("ended", _READY_SECONDS)
+                    self._receive("ended", _ANSWER_SECONDS)
             except Gone:
                 return None
             return self._endings.pop(pid)
