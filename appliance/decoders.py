@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Self
 
 from appliance import logbook, wire
-from appliance.limits import Child, Held, Limits, Nursery, Place, Sampler, spawn
+from appliance.errors import NodeIO
+from appliance.limits import Child, Forked, Held, Limits, Nursery, Place, Sampler, spawn
 from appliance.nouns import Usage
 
 NOWHERE: Final = Place()
@@ -98,10 +99,7 @@ class Decoders:
         with contextlib.ExitStack() as unless_born, theirs:
             unless_born.callback(channel.close)
             born = self._nursery.born(theirs.fileno(), limits or self._limits)
-            held = Held(
-                *(born, limits or self._limits, self._place, self._sampler),
-                name or f"of-{born.pid}",
-            )
+            held = self._held(born, limits or self._limits, name or f"of-{born.pid}")
             child = DecodeChild(held, channel)
             unless_born.pop_all()
         try:
@@ -109,3 +107,11 @@ class Decoders:
         finally:
             if (usage := child.end()) is not None:
                 used(usage)
+
+    def _held(self, born: Forked, limits: Limits, name: str) -> Held:
+        try:
+            return Held(born, limits, self._place, self._sampler, name)
+        except OSError as error:
+            born.kill()
+            born.wait(timeout=5.0)
+            raise NodeIO(where="the group of a job", why=str(error)) from error

@@ -13,6 +13,7 @@ import pytest
 
 from appliance import wire
 from appliance.decoders import Decoders
+from appliance.errors import NodeIO
 from appliance.limits import Limits, Mode, Place, cgroup, choose
 from appliance.limits.cgroup import Counts, Group
 from appliance.limits.sampling import Sampler
@@ -88,9 +89,22 @@ def test_a_kernel_that_counts_less_says_less(tmp_path: Path) -> None:
     assert Group(str(tmp_path)).counts() == Counts()
 
 
-def test_a_group_that_cannot_be_had_is_none(tmp_path: Path) -> None:
+def test_a_want_of_memory_around_it_is_not_its_own(looks_like: Path) -> None:
+    group = Place(str(looks_like)).make("7-2", JOB)
+    assert group is not None
+    (looks_like / "job-7-2" / "memory.events").write_text("max 0\noom 0\noom_kill 1\n")
+    assert group.counts().oom_kills == 0
+
+
+def test_a_job_does_not_go_on_without_the_group_that_jobs_have_here(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert Place(str(tmp_path / "file")).make("7-2", JOB) is None
+    nowhere = Place(str(tmp_path / "file"))
+    with (
+        Decoders(Limits(), place=nowhere, argv=template("")) as decoders,
+        pytest.raises(NodeIO, match="group of a job"),
+        decoders.take(name="7-1"),
+    ):
+        pytest.fail("it was lent")
 
 
 def test_what_a_worker_left_behind_is_cleared_away(looks_like: Path) -> None:

@@ -45,7 +45,7 @@ class Counts:
     memory_peak: int | None = None  # bytes; None: it does not say
     cpu_seconds: float | None = None
     throttled_seconds: float | None = None  # it wanted a processor and was not let
-    oom_kills: int = 0
+    oom_kills: int = 0  # because of its own limit, not of want in the whole unit or box
     refused_tasks: int = 0  # processes and threads that it was not allowed to start
 
 
@@ -64,7 +64,10 @@ class Place:
         return Mode.CGROUP2 if self.controllers >= set(CONTROLLERS) else Mode.PARTIAL
 
     def make(self, name: str, limits: Limits) -> Group | None:
-        """A group with these limits; None where there is none to be had. Never raises."""
+        """A group with these limits; None where none are made. Raises OSError.
+
+        What was chosen holds: a job that cannot have its group does not go on without.
+        """
         if self.folder is None:
             return None
         group = Group(os.path.join(self.folder, PREFIX + name))
@@ -72,10 +75,9 @@ class Place:
             os.makedirs(group.folder, exist_ok=True)
             for file, value in _written(limits, self.controllers):
                 group.write(file, value)
-        except OSError as error:
-            log.warning("no group for a job: %s", error)
+        except OSError:
             group.remove()
-            return None
+            raise
         with contextlib.suppress(OSError):  # a kernel that does not count swap has none to refuse
             if "memory" in self.controllers:
                 group.write("memory.swap.max", "0")
@@ -110,11 +112,14 @@ def choose(folder: str | None) -> Place:
         with contextlib.suppress(OSError):
             Group(folder).write("cgroup.subtree_control", f"+{controller}")
     found = Place(folder, frozenset(_read(folder, "cgroup.subtree_control").split()))
-    trial = found.make("trial", Limits())
-    if trial is None:
+    try:
+        trial = found.make("trial", Limits())
+    except OSError as error:
+        log.warning("no group for a job can be made: %s", error)
         return Place()
-    can_kill = os.access(os.path.join(trial.folder, "cgroup.kill"), os.W_OK)  # Linux 5.14
-    trial.remove()
+    can_kill = trial is not None and trial.can_be_killed()
+    if trial is not None:
+        trial.remove()
     return found if can_kill else Place()
 
 
@@ -136,6 +141,10 @@ class Group:
     def members(self) -> list[int]:
         """The processes in it."""
         return [int(pid) for pid in _read(self.folder, "cgroup.procs").split()]
+
+    def can_be_killed(self) -> bool:
+        """Tell whether it can be ended as one (Linux 5.14)."""
+        return os.access(os.path.join(self.folder, "cgroup.kill"), os.W_OK)
 
     def kill(self) -> None:
         """End everything in it, whatever it ignores and however it got there."""
@@ -161,12 +170,13 @@ class Group:
         """What the kernel has counted so far."""
         peak = _read(self.folder, "memory.peak").strip()  # Linux 5.19
         cpu = _table(_read(self.folder, "cpu.stat"))
+        memory = _table(_read(self.folder, "memory.events"))
         used, throttled = cpu.get("usage_usec"), cpu.get("throttled_usec")
         return Counts(
             memory_peak=int(peak) if peak.isdigit() else None,
             cpu_seconds=None if used is None else used / 1e6,
             throttled_seconds=None if throttled is None else throttled / 1e6,
-            oom_kills=_table(_read(self.folder, "memory.events")).get("oom_kill", 0),
+            oom_kills=memory.get("oom_kill", 0) if memory.get("oom") else 0,
             refused_tasks=_table(_read(self.folder, "pids.events")).get("max", 0),
         )
 

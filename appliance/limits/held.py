@@ -10,7 +10,6 @@ Not here: the groups (cgroup), the looking (sampling), which limits a job has (s
 from __future__ import annotations
 
 import contextlib
-import logging
 import resource
 import threading
 import time
@@ -25,7 +24,6 @@ from appliance.limits.template import Forked
 from appliance.limits.walls import MB, Limits
 from appliance.nouns import Usage
 
-log = logging.getLogger("appliance.limits")
 _EMPTY_SECONDS: Final = 5.0  # for what was killed to be gone
 
 
@@ -35,7 +33,10 @@ class Held:
     def __init__(
         self, child: Forked, limits: Limits, place: Place, sampler: Sampler, name: str
     ) -> None:
-        """Hold `child` to `limits`; it has not been told yet what to do. `name` is its group's."""
+        """Hold `child` to `limits`; it has not been told yet what to do. `name` is its group's.
+
+        Raises OSError where the group that jobs have here is not to be had.
+        """
         self.pid: Final = child.pid
         self.usage: Usage | None = None  # once it has ended
         self._child = child
@@ -95,15 +96,15 @@ class Held:
 
 
 def _entered(group: Group | None, child: Forked) -> Group | None:
-    """Move a child into its group; None where that is not possible."""
-    if group is None:
-        return None
-    try:
-        group.take(child.pid)
-    except OSError as error:
-        log.warning("a child stays outside of its group: %s", error)
-        group.remove()
-        return None
+    """Move a child into its group; one that has ended already is nobody's trouble."""
+    if group is not None:
+        try:
+            group.take(child.pid)
+        except ProcessLookupError:
+            pass
+        except OSError:
+            group.remove()
+            raise
     return group
 
 
