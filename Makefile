@@ -58,6 +58,13 @@ programs:
 test: check programs  ## Everything that proves the product
 	$(BIN)/python -m pytest --numprocesses $$(( $$(nproc) + 1 )) --dist loadfile
 
+# A virtual machine: qemu and what makes its disk. Kept in .box/ and made anew when its parts change.
+.PHONY: test-box
+test-box: PROGRAMS += qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils mmdebstrap
+test-box: PROGRAMS += mke2fs:e2fsprogs ssh:openssh-client
+test-box: install programs  ## The box in a virtual machine: what only its own kernel can show (LANE=limits)
+	$(BIN)/python -m tests.box.guest $(LANE)
+
 proof: install programs  ## The long proofs, with their figures (PROOF=words: one of them)
 	$(BIN)/python -m tests.proof $(PROOF)
 
@@ -90,4 +97,4 @@ lock: install  ## Write the lock files anew (hashes, no addresses)
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 clean:  ## Remove what the targets above made; ./inbox and its recordings stay
-	rm -rf $(VENV) .bench .demo .faults .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .bench .box .demo .faults .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
