@@ -58,6 +58,13 @@ programs:
 test: check programs  ## Everything that proves the product
 	$(BIN)/python -m pytest --numprocesses $$(( $$(nproc) + 1 )) --dist loadfile
 
+# A virtual machine: qemu and what makes its disk. Kept in .box/ and made anew when its parts change.
+.PHONY: test-box
+test-box: PROGRAMS += qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils mmdebstrap
+test-box: PROGRAMS += mke2fs:e2fsprogs ssh:openssh-client
+test-box: install programs  ## The box in a virtual machine: what only its own kernel can show (LANE=limits)
+	$(BIN)/python -m tests.box.guest $(LANE)
+
 proof: install programs  ## The long proofs, with their figures (PROOF=words: one of them)
 	$(BIN)/python -m tests.proof $(PROOF)
 
@@ -93,4 +100,4 @@ openapi: install  ## Write docs/openapi.json anew
 	$(BIN)/python -m web.api > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json
 
 clean:  ## Remove what the targets above made; ./inbox and its recordings stay
-	rm -rf $(VENV) .bench .demo .faults .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .bench .box .demo .faults .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -267,6 +267,18 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What the decode child of one attempt has used up."""
+
+    memory_peak: int | None  # bytes
+    cpu_seconds: float
+    wall_seconds: float  # from its birth to its end
+    throttled_seconds: (
+        float | None
+    )  # it wanted a processor and had used up its share; None: unknown
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """One format of one transcript, rendered and not yet delivered."""
 

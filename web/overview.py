@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance import alarm, daemon, weights
-from appliance.health import room
+from appliance.health import holding, room
 from appliance.health.checks import Seen, of_the_day
 from appliance.health.finding import Finding, Level
 from appliance.report import shown
@@ -89,6 +89,7 @@ class Overview:
     disk: Disk
     day: Tally
     selftest: bool
+    limits: str | None  # how jobs are held to them; None: no worker has started yet
 
     @property
     def queued(self) -> int:
@@ -140,6 +141,7 @@ def gather(ledger: Ledger, settings: Settings, seen: Shares = None) -> Overview:
         disk=_disk(settings, looked),
         day=day,
         selftest=uses_selftest(settings),
+        limits=holding.known(settings.run_dir),
     )
 
 

@@ -29,7 +29,7 @@ from appliance.errors import (
     WatchStopped,
     WorkerStopped,
 )
-from appliance.health import alive, isolation, keeping, models, ready, room, telling
+from appliance.health import alive, holding, isolation, keeping, models, ready, room, telling
 from appliance.health.finding import Finding, Level, named
 from appliance.nouns import UPLOADS
 from appliance.settings import GB, Settings
@@ -227,6 +227,17 @@ def walls(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
         yield Finding("isolation", Level.OK, "strangers' files are decoded behind every wall")
 
 
+def limits(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
+    """Who holds each job to its limits?"""
+    mode = holding.known(settings.run_dir)
+    if mode is None:
+        return  # no worker has started, and that is said elsewhere
+    if settings.worker.require_cgroups and (weak := holding.weakness(mode)):
+        yield named("limits", weak)
+    else:
+        yield Finding("limits", Level.OK, f"{mode} ({holding.HOW[mode]})")
+
+
 def clock(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
     """Has the clock gone back?"""
     if behind := clocks.behind_ms(ledger, ledger.clock()):
@@ -323,6 +334,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         news=False,
     ),
     Check("isolation", "Walls around the decoder", walls, _WORKS, needs=Level.WARN),
+    Check("limits", "Limits of each job", limits, _NOTHING),
     Check(
         *("clock", "The clock", clock),
         "Recordings are not affected, but hours on the page, in logs and transcripts are wrong.",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import Field, model_validator
@@ -19,6 +20,7 @@ from appliance.settings.sections import (
     BackupSettings,
     DiskSettings,
     EngineSettings,
+    JobLimits,
     NodeSettings,
     Profile,
     RetentionSettings,
@@ -34,6 +36,16 @@ BOX_STATE: Final = "/var/lib/appliance"
 BOX_LISTEN: Final = "/run/appliance/web.sock"  # nginx stands before it
 LAPTOP_FILE: Final = "appliance.toml"
 LAPTOP_STATE: Final = ".appliance"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What one job may use up."""
+
+    job_memory_mb: int
+    job_cpu: float  # processors
+    job_timeout_factor: float  # times the length of its recording
+    job_timeout_least_s: float
 
 
 class Settings(Section):
@@ -106,7 +118,8 @@ class Settings(Section):
     def options_for(self, share: Share) -> Options:
         """What a recording in this share is asked for, before its folder has a word."""
         profile = self.profile.get(share.profile, Profile())
-        said = profile.model_dump(exclude={"formats", "language", "replacements"})
+        elsewhere = {"formats", "language", "replacements", *JobLimits.model_fields}
+        said = profile.model_dump(exclude=elsewhere)
         return Options(
             profile=share.profile,
             formats=share.formats or profile.formats,
@@ -114,6 +127,23 @@ class Settings(Section):
             replacements=tuple(Replacement(*pair) for pair in profile.replacements.items()),
             **said,
         )
+
+    def limits_for(self, share: Share, profile: str) -> Allowed:
+        """What one job may use up: as its share says, else its profile, else [worker]."""
+        said = (share, self.profile.get(profile, Profile()), self.worker)
+        return Allowed(
+            **{
+                name: next(value for one in said if (value := getattr(one, name)) is not None)
+                for name in JobLimits.model_fields
+            },
+            job_timeout_least_s=self.worker.job_timeout_least_s,
+        )
+
+    @property
+    def most_memory_mb(self) -> int:
+        """The most memory that any job may use."""
+        said = (one.job_memory_mb for one in (*self.share, *self.profile.values()))
+        return max(self.worker.job_memory_mb, *(mb for mb in said if mb is not None), 0)
 
 
 def _contradictions(settings: Settings) -> Iterator[str]:

@@ -117,6 +117,9 @@ class AttemptRow(BaseModel):
     outcome: str | None
     code: str | None
     memory_peak: int | None = Field(description="Bytes.")
+    cpu_seconds: float | None
+    wall_seconds: float | None
+    throttled_seconds: float | None
     log_url: str
 
 
@@ -262,7 +265,10 @@ def _attempt_row(one: attempts.Attempt) -> AttemptRow:
         stage=one.stage,
         outcome=one.outcome,
         code=one.code,
-        memory_peak=one.rss_peak,
+        memory_peak=one.memory_peak or one.rss_peak,
+        cpu_seconds=one.cpu_seconds,
+        wall_seconds=one.wall_seconds,
+        throttled_seconds=one.throttled_seconds,
         log_url=url_for("api.jobs.log", number=one.job, attempt=one.n),
     )
 

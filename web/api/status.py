@@ -76,6 +76,7 @@ class StatusRow(BaseModel):
     shares: list[ShareState]
     disk: DiskRow
     selftest_model: bool
+    limits: str | None = Field(description="How jobs are held to theirs: cgroup2, partial, rlimit.")
     page: str = Field(description="Another word when the status page looks different.")
 
 
@@ -115,6 +116,7 @@ def _status_row(seen: Overview) -> StatusRow:
         ],
         disk=DiskRow(free_gb=round(seen.disk.free / 1e9, 1), level=seen.disk.level),
         selftest_model=seen.selftest,
+        limits=seen.limits,
         page=page_of(seen),
     )
 
@@ -131,6 +133,6 @@ def page_of(seen: Overview) -> str:
         [(job.id, job.state, job.updated_ms) for job in seen.recent],
         [(one.path, one.state, one.size) for one in seen.arriving.files],
         (seen.needs, seen.shares, seen.day, seen.queued, seen.waits, seen.arriving.count),
-        (round(seen.disk.free / 1e9), seen.disk.level),
+        (round(seen.disk.free / 1e9), seen.disk.level, seen.limits),
     ]
     return hashlib.sha256(repr(parts).encode("utf-8", "backslashreplace")).hexdigest()[:16]

@@ -148,6 +148,16 @@ def ticks(db: Database) -> None:
     )
 
 
+@migrations()
+def usage(db: Database) -> None:
+    """What the decode child of an attempt has used up."""
+    for column in ("memory_peak INTEGER", *(f"{what}_seconds REAL" for what in _SPENT)):
+        db.conn.execute(f"ALTER TABLE attempt ADD COLUMN {column}")
+
+
+_SPENT: Final = ("cpu", "wall", "throttled")
+
+
 def prepare(folder: str, *, thorough: bool = True) -> Mended | None:
     """Make the state directory's ledger, mend it, bring it to the newest version.
 

@@ -1,0 +1,71 @@
+"""`python -m tests.box.guest [LANE…]`: boot a guest for each lane, run its cases, say what came.
+
+Exit 0 when every case of every lane passed, 2 where no guest can be made.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.box.guest import image, limits
+from tests.box.guest.lane import Lane
+from tests.box.guest.machine import Guest, stop_on_term
+
+LANES: Final[Mapping[str, Lane]] = {"limits": limits.LANE}
+
+
+def main(wanted: Sequence[str]) -> int:
+    """Run lanes."""
+    if (why := image.missing()) is not None:
+        say(why)
+        return 2
+    if unknown := set(wanted) - LANES.keys():
+        say(f"no lane {', '.join(sorted(unknown))}; there are {', '.join(LANES)}")
+        return 2
+    stop_on_term()
+    began = time.monotonic()
+    disk = image.made()
+    say(f"the disk took {_since(began)}")
+    failed = sum(_lane(name, LANES[name], disk) for name in wanted or LANES)
+    say(f"{failed} failed; {_since(began)} in all")
+    return 1 if failed else 0
+
+
+def _lane(name: str, lane: Lane, disk: Path) -> int:
+    """Run one lane; how many of its cases failed."""
+    say(f"{name}: {lane.proves}")
+    failed, began = 0, time.monotonic()
+    with Guest(disk, image.KEPT / name) as guest:
+        say(f"  booted after {_since(began)}")
+        began = time.monotonic()
+        lane.prepare(guest)
+        say(f"  prepared in {_since(began)}")
+        for case, run in lane.cases.items():
+            began = time.monotonic()
+            try:
+                say(f"  {case}: {run(guest)} [{_since(began)}]")
+            except (AssertionError, subprocess.SubprocessError, TimeoutError) as error:
+                failed += 1
+                said = getattr(error, "stderr", None) or b""
+                say(f"  {case}: FAILED: {error} {said.decode('utf-8', 'replace')}")
+    return failed
+
+
+def _since(began: float) -> str:
+    return f"{time.monotonic() - began:.0f} s (load {os.getloadavg()[0]:.1f})"
+
+
+def say(line: str) -> None:
+    """Say it at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
