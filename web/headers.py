@@ -31,7 +31,9 @@ _ALWAYS: Final = {
     "Permissions-Policy": ", ".join(f"{device}=()" for device in _DEVICES),
 }
 
-_SECRET: Final = frozenset({"entry", "mine", "people", "programs"})  # keys are shown there, once
+_SECRET: Final = frozenset(
+    {"entry", "mine", "people", "programs", "api.people"}
+)  # keys are shown there, once
 
 
 def guard(app: Flask, settings: Settings) -> None:

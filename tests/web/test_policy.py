@@ -66,6 +66,38 @@ TABLE = {
     "api.texts.history": READ,
     "api.texts.revised": OPERATORS,
     "api.events.listen": READ,
+    "api.finding.find": READ,
+    "api.finding.tags": READ,
+    "api.finding.rename": OPERATORS,
+    "api.finding.drop": OPERATORS,
+    "api.site.all_shares": READ,
+    "api.site.one_share": READ,
+    "api.site.rescan": OPERATORS,
+    "api.site.profiles": READ,
+    "api.site.vocabularies": READ,
+    "api.site.models": READ,
+    "api.site.capabilities": READ,
+    "api.site.settings": OF_ALL,
+    "api.site.system": OF_ALL,
+    "api.telling.all_alerts": OF_ALL,
+    "api.telling.channels": OF_ALL,
+    "api.telling.webhooks": OF_ALL,
+    "api.telling.test": OF_ALL,
+    "api.telling.deliveries": OF_ALL,
+    "api.telling.redeliver": OF_ALL,
+    "api.people.users": OF_ALL,
+    "api.people.add_user": OF_ALL,
+    "api.people.one_user": OF_ALL,
+    "api.people.change_user": OF_ALL,
+    "api.people.reset_password": OF_ALL,
+    "api.people.remove_user": OF_ALL,
+    "api.people.all_sessions": OF_ALL,
+    "api.people.end_session": OF_ALL,
+    "api.people.all_keys": OF_ALL,
+    "api.people.make_key": OF_ALL,
+    "api.people.rotate_key": OF_ALL,
+    "api.people.revoke_key": OF_ALL,
+    "api.people.deeds": OF_ALL,
     "api.queue.queue": READ,
     "api.queue.stop": OF_ALL,
     "api.queue.resume": OF_ALL,
@@ -87,7 +119,9 @@ TABLE = {
     "programs.revoke": OF_ADMINS,
     "deeds.listing": OF_ADMINS,
 }
-NOWHERE = {"number": 999_999, "attempt": 1, "code": "bug", "filename": "icon.svg", "name": "x"}
+NOWHERE = {"number": 999_999, "attempt": 1, "code": "bug", "filename": "icon.svg", "name": "x"} | {
+    "id": "x"
+}
 
 
 @dataclass
