@@ -8,7 +8,7 @@ LANE   ?=
 PART   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check format test proof faults faults-long bench lock openapi clean
+.PHONY: help install demo check format test proof faults faults-long bench lock openapi contract clean
 
 help:  ## Say what there is
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -95,6 +95,9 @@ bench-scale: install  ## How it bears a share of 100,000 recordings (minutes; a 
 lock: install  ## Write the lock files anew (hashes, no addresses)
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+contract: install  ## Ask the API whatever its document allows, and more, for long
+	APPLIANCE_CONTRACT_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/python -m pytest tests/web/test_contract.py --timeout 3600
 
 openapi: install  ## Write docs/openapi.json anew
 	$(BIN)/python -m web.api > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json

@@ -38,7 +38,9 @@ _PAGES: Final = frozenset(
         *("mine", "people", "programs", "deeds", "site"),
     )
 )
-_SECRET: Final = frozenset({"entry", "mine", "people", "programs"})  # keys are shown there, once
+_SECRET: Final = frozenset(
+    {"entry", "mine", "people", "programs", "api.people"}
+)  # keys are shown there, once
 
 
 def guard(app: Flask, settings: Settings) -> None:

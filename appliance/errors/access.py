@@ -36,6 +36,12 @@ class NotAllowed(AccessError):
     hint = "Ask an admin of the box for it."
 
 
+class ConfirmNeeded(AccessError):
+    code = "access.confirm-needed"
+    message = "This needs a password that was given a moment ago."
+    hint = "Confirm it at /confirm, then ask again; a program uses a key of scope admin."
+
+
 class KeyRefused(AccessError):
     """Mistyped, unknown, expired and revoked alike: a stranger learns nothing."""
 

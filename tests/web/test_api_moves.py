@@ -104,8 +104,9 @@ def test_a_body_that_is_no_json_is_not_taken_for_none(box: Box, program: FlaskCl
 def test_a_model_that_is_not_here_is_named(box: Box, program: FlaskClient) -> None:
     job = box.finish(b"a.wav")
     body = {"options": {"model": "large-v9"}}
-    told = asked(program, "POST", f"/jobs/{job.id}/retry", 503, json=body)
-    assert told["code"] == "node.model-missing"
+    told = asked(program, "POST", f"/jobs/{job.id}/retry", 422, json=body)
+    assert "large-v9" in told["detail"]
+    assert jobs.must(box.ledger, job.id) == job
 
 
 def test_files_are_written_anew_without_transcribing(box: Box, program: FlaskClient) -> None:

@@ -15,7 +15,7 @@ from flask import Flask, Response, abort, g, redirect, request, url_for
 from werkzeug import Response as Answer
 
 from appliance.accounts import sessions, setup
-from appliance.errors import NotAllowed, SignInNeeded
+from appliance.errors import ConfirmNeeded, NotAllowed, SignInNeeded
 from web import db
 from web.access import origin
 from web.access.asker import Asker, asker, identify
@@ -72,6 +72,8 @@ def _refused(policy: Policy, who: Asker) -> Answer | None:
         return redirect(url_for("mine.account"), 303)
     now = db.ledger().clock().wall_ms
     if policy.proven and not sessions.is_proven(who.signed_in.session, now):
+        if request.path.startswith("/api/"):
+            raise ConfirmNeeded
         return redirect(url_for("entry.confirm", next=_here()), 303)
     return None
 

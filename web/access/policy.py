@@ -46,6 +46,7 @@ SUBMIT_PERSON_FORM: Final = Policy(Door.PERSON, Right.SUBMIT, form_later=True)
 OPERATE: Final = Policy(Door.ASKER, Right.OPERATE)
 ADMIN: Final = Policy(Door.ASKER, Right.ADMIN)
 ADMIN_EVERYWHERE: Final = Policy(Door.ASKER, Right.ADMIN, everywhere=True)
+ADMIN_CAREFUL: Final = Policy(Door.ASKER, Right.ADMIN, proven=True, everywhere=True)
 ADMIN_PERSON: Final = Policy(Door.PERSON, Right.ADMIN)
 ADMIN_PROVEN: Final = Policy(Door.PERSON, Right.ADMIN, proven=True)
 PROBE: Final = Policy(Door.PROBE, Right.READ)
@@ -84,6 +85,38 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "api.texts.history": READ,
     "api.texts.revised": OPERATE,
     "api.events.listen": READ,
+    "api.finding.find": READ,
+    "api.finding.tags": READ,
+    "api.finding.rename": OPERATE,
+    "api.finding.drop": OPERATE,
+    "api.site.all_shares": READ,
+    "api.site.one_share": READ,
+    "api.site.rescan": OPERATE,
+    "api.site.profiles": READ,
+    "api.site.vocabularies": READ,
+    "api.site.models": READ,
+    "api.site.capabilities": READ,
+    "api.site.settings": ADMIN_EVERYWHERE,
+    "api.site.system": ADMIN_EVERYWHERE,
+    "api.telling.all_alerts": ADMIN_EVERYWHERE,
+    "api.telling.channels": ADMIN_EVERYWHERE,
+    "api.telling.webhooks": ADMIN_EVERYWHERE,
+    "api.telling.test": ADMIN_EVERYWHERE,
+    "api.telling.deliveries": ADMIN_EVERYWHERE,
+    "api.telling.redeliver": ADMIN_EVERYWHERE,
+    "api.people.users": ADMIN_CAREFUL,
+    "api.people.add_user": ADMIN_CAREFUL,
+    "api.people.one_user": ADMIN_CAREFUL,
+    "api.people.change_user": ADMIN_CAREFUL,
+    "api.people.reset_password": ADMIN_CAREFUL,
+    "api.people.remove_user": ADMIN_CAREFUL,
+    "api.people.all_sessions": ADMIN_CAREFUL,
+    "api.people.end_session": ADMIN_CAREFUL,
+    "api.people.all_keys": ADMIN_CAREFUL,
+    "api.people.make_key": ADMIN_CAREFUL,
+    "api.people.rotate_key": ADMIN_CAREFUL,
+    "api.people.revoke_key": ADMIN_CAREFUL,
+    "api.people.deeds": ADMIN_EVERYWHERE,
     # what moves a job; in its share, see web.api.found
     "api.jobs.retry": OPERATE,
     "api.jobs.cancel": OPERATE,

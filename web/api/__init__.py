@@ -10,6 +10,10 @@
     events    what happens to jobs, as it happens
     streams   who listens to that
     queue     what is next, and whether it stands still
+    finding   what was said, found again; tags
+    site      shares, profiles, models, settings, the machine
+    telling   alerts, channels, what was sent over them
+    people    accounts, sessions, keys, the audit log
     found     the job that an address names
 
 A program comes with a key, a page with its cookie; each is told of the shares it may see, and
@@ -25,7 +29,7 @@ from typing import Any
 
 from flask_openapi3 import OpenAPI
 
-from web.api import events, moves, queue, status, streams, texts
+from web.api import events, finding, moves, people, queue, site, status, streams, telling, texts
 from web.api.asked import asked_for
 from web.api.document import app_of, root
 from web.api.rows import working_on
@@ -33,7 +37,8 @@ from web.api.status import page_of
 
 __all__ = ["asked_for", "page_of", "register", "whole", "working_on"]
 
-for _part in (status.bp, moves.bp, texts.bp, queue.bp, events.bp):
+_REST = (finding.bp, site.bp, telling.bp, people.bp)
+for _part in (status.bp, moves.bp, texts.bp, queue.bp, events.bp, *_REST):
     root.register_api(_part)
 
 

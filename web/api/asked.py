@@ -15,6 +15,7 @@ from flask import abort, request
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from appliance.report import shown
+from appliance.rights import Right, Role
 from appliance.settings.sections import Formats, Language, Replacements, Vocabulary
 from appliance.states import Stage, State
 from appliance.store import marks
@@ -36,13 +37,44 @@ Cursor = Annotated[
 ]
 
 
-Tag = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[^\s,]([^,]*[^\s,])?$")]
+Tag = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[^\s,/]([^,/]*[^\s,/])?$")]
+Named = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+Grants = Annotated[
+    dict[Named, Literal[Role.VIEWER, Role.OPERATOR]],
+    Field(max_length=MOST, description="viewer or operator, by share."),
+]
 
 
 class JobPath(BaseModel):
     """A job by its number."""
 
     number: Number
+
+
+class NumberPath(BaseModel):
+    """Something by its number."""
+
+    number: Number
+
+
+class NamePath(BaseModel):
+    """Something by its name."""
+
+    name: Named
+
+
+class DeliveryPath(NamePath):
+    """A message to a channel."""
+
+    id: Named
+
+
+class TagPath(BaseModel):
+    """A tag."""
+
+    name: Tag
 
 
 class AttemptPath(JobPath):
@@ -101,6 +133,22 @@ class LimitQuery(BaseModel):
     """How much of it."""
 
     limit: int = Field(50, ge=1, le=MOST)
+
+
+class SearchQuery(BaseModel):
+    """What was said."""
+
+    q: str = Field(min_length=1, max_length=500)
+    share: list[Named] = Field([], max_length=MOST)
+    limit: int = Field(50, ge=1, le=MOST)
+    cursor: Cursor = None
+
+
+class BeforeQuery(BaseModel):
+    """Where a page begins."""
+
+    before: int | None = Field(None, ge=1, lt=_NUMBERS)
+    limit: int = Field(100, ge=1, le=MOST)
 
 
 class EventsQuery(BaseModel):
@@ -177,6 +225,44 @@ class RetryBody(_MayBeEmpty):
         Stage.STAGE, description="deliver: only its files are written anew."
     )
     options: Wishes | None = None
+
+
+class TagBody(BaseModel):
+    """Another name for a tag."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Tag
+
+
+class UserBody(BaseModel):
+    """Somebody new."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Named
+    role: Role
+    grants: Grants = Field(default_factory=dict)
+
+
+class UserPatch(BaseModel):
+    """What becomes of somebody; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Role | None = None
+    grants: Grants | None = None
+
+
+class KeyBody(BaseModel):
+    """What a key is for, what it opens, and how long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    purpose: str = Field(min_length=1, max_length=200)
+    scopes: list[Right] = Field(min_length=1, max_length=len(Right))
+    shares: list[Named] = Field(min_length=1, max_length=MOST)
+    days: int = Field(90, ge=1, le=3650)
 
 
 class PauseBody(_MayBeEmpty):

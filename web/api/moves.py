@@ -16,7 +16,7 @@ from flask import Response, abort
 from pydantic import BaseModel, Field
 
 from appliance import moves, weights
-from appliance.errors import NothingChosen, RequestUnfit
+from appliance.errors import ModelMissing, NothingChosen, RequestUnfit
 from appliance.nouns import Options, Replacement, display
 from appliance.rights import Right
 from appliance.settings.sections import AUTO
@@ -167,7 +167,7 @@ def _who() -> str:
 
 
 def _wished(job: Job, wishes: Wishes) -> Options:
-    """What a job was asked for, with these wishes instead. Raises RequestUnfit, ModelMissing."""
+    """What a job was asked for, with these wishes instead. Raises RequestUnfit."""
     settings = db.settings()
     options = job.options
     if wishes.profile is not None:
@@ -181,5 +181,8 @@ def _wished(job: Job, wishes: Wishes) -> Options:
     if "replacements" in said:
         said["replacements"] = tuple(Replacement(*pair) for pair in said["replacements"].items())
     if "model" in said:
-        weights.glance(said["model"], settings.model_dir)
+        try:
+            weights.glance(said["model"], settings.model_dir)
+        except ModelMissing as error:
+            raise RequestUnfit(where="options.model", why=error.sentence) from error
     return replace(options, **said)
