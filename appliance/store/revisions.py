@@ -153,11 +153,11 @@ def record(
         for transcript in made:
             search.index(ledger, now, transcript)
         if now.state in _GO_ON:
-            _export_again(ledger, now, who)
+            export_again(ledger, now, who)
         return history(ledger, now)[0]
 
 
-def _export_again(ledger: Ledger, job: Job, who: str) -> Job:
+def export_again(ledger: Ledger, job: Job, who: str) -> Job:
     """Queue a job whose text was edited: the same epoch, and nothing to transcribe."""
     fresh = {"errors": 0, "crashes": 0, "losses": 0, "cancel": 0}
     return jobs.move(
@@ -180,4 +180,4 @@ def finish(
             [ledger.clock().wall_ms, job.id, job.epoch, revision],
         )
         behind = [one for one in history(ledger, done) if one.exported_ms is None]
-        return _export_again(ledger, done, behind[0].who) if behind else done
+        return export_again(ledger, done, behind[0].who) if behind else done

@@ -53,7 +53,7 @@ def test_every_page_offers_what_its_job_can_do_and_it_is_done(
         State.RETRY_WAIT: [("retry", State.QUEUED), ("cancel", State.CANCELLED)],
         State.WAITING: [("cancel", State.CANCELLED)],
         State.QUEUED: [("cancel", State.CANCELLED)],
-        State.DONE: [("anew", State.QUEUED)],
+        State.DONE: [("anew", State.QUEUED), ("files", State.QUEUED)],
         State.RUNNING: [("cancel", State.RUNNING)],
         State.SOURCE_MISSING: [],
     }
@@ -70,6 +70,16 @@ def test_every_page_offers_what_its_job_can_do_and_it_is_done(
     assert jobs.must(box.ledger, every[State.RUNNING].id).cancel
     assert jobs.must(box.ledger, every[State.DONE].id).epoch == 2
     assert unanswered(box) == 6
+
+
+def test_files_are_written_again_without_hearing_anything_again(
+    box: Box, operator: FlaskClient
+) -> None:
+    job = box.finish(b"talk.mp3")
+    operator.post(f"/jobs/{job.id}/act", data={"act": "files"})
+    queued = jobs.must(box.ledger, job.id)
+    assert (queued.state, queued.epoch) == (State.QUEUED, job.epoch)
+    assert queued.workload == jobs.REEXPORT
 
 
 def test_a_job_that_has_moved_on_is_left_alone(box: Box, operator: FlaskClient) -> None:
