@@ -27,11 +27,11 @@ from appliance.nouns import display
 from appliance.porter import Porters
 from appliance.rights import Right, of_person
 from appliance.settings import Settings
-from appliance.store import accounts, jobs, shares
+from appliance.store import accounts, audit, jobs, shares
 from appliance.store.jobs import Job
 from web import db, passes, words
 from web.access import sees
-from web.access.asker import person
+from web.access.asker import asker, person
 
 bp = Blueprint("media", __name__)
 
@@ -119,6 +119,7 @@ def hand_out(number: int) -> ResponseReturnValue:
     """A pass, for a player outside this browser."""
     job = jobs.get(db.ledger(), number, shares=sees()) or abort(404)
     text = passes.made(job.id, person().account.id)
+    audit.add(db.ledger(), asker().actor, "pass-made", str(job.id), share=job.source.share)
     address = url_for("media.play_elsewhere", text=text, _external=True)
     minutes = passes.SECONDS // 60
     return render_template("text/pass.html", job=job, address=address, minutes=minutes)

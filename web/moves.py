@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from appliance.errors import Fenced, NotAllowed
 from appliance.rights import Right
 from appliance.states import NEXT, State
-from appliance.store import jobs
+from appliance.store import jobs, revisions
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from web import bell, db
@@ -38,7 +38,7 @@ def ways(job: Job) -> tuple[str, ...]:
     if job.state in _AGAIN:
         found.append("retry")
     if job.state is State.DONE:
-        found.append("anew")
+        found += ["anew", "files"]
     if (job.state is State.RUNNING or State.CANCELLED in NEXT[job.state]) and not job.cancel:
         found.append("cancel")
     return tuple(found)
@@ -48,6 +48,10 @@ def _again(ledger: Ledger, job: Job, who: str) -> None:
     jobs.requeue(ledger, job, who=who)
 
 
+def _files(ledger: Ledger, job: Job, who: str) -> None:
+    revisions.export_again(ledger, job, who)
+
+
 def _stop(ledger: Ledger, job: Job, who: str) -> None:
     jobs.cancel(ledger, job, who=who)
 
@@ -55,6 +59,7 @@ def _stop(ledger: Ledger, job: Job, who: str) -> None:
 ACTS: Final[Mapping[str, Callable[[Ledger, Job, str], None]]] = {
     "retry": _again,
     "anew": _again,  # a new epoch: what was corrected is not in it, so it has a name of its own
+    "files": _files,  # the last stage alone: a file was lost, or a format is new
     "cancel": _stop,
 }
 

@@ -158,6 +158,7 @@ _DONE: Final = {
     "undo": "Undone. The files beside the recording are written anew.",
     "replace": "Replaced. The files beside the recording are written anew.",
     "retry": "It is in the queue again.",
+    "files": "The files beside the recording are written again.",
     "anew": "It is in the queue again, from the beginning.",
     "cancel": "It is stopped, or will be in a moment.",
     "as-it-was": "It had moved on by itself: nothing was done.",

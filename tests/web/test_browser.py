@@ -75,7 +75,7 @@ def test_the_link_on_the_console_leads_to_the_first_admin(served: Served, browse
     page.goto(f"{served.address}/setup#code={code}")
     browsing.until(page, "document.querySelector('input[name=code]').value !== ''")
     assert page.evaluate("location.hash") == ""
-    assert page.evaluate(_PALE) == []
+    assert browsing.barriers(page) == []
     page.locator("input[name=password]").fill(GOOD)
     page.get_by_role("button", name="Begin").click()
     page.locator("#sentence").wait_for()
@@ -83,6 +83,7 @@ def test_the_link_on_the_console_leads_to_the_first_admin(served: Served, browse
     assert (watched.complaints, watched.strangers) == ([], [])
     page.get_by_role("link", name="My account").click()
     page.get_by_role("button", name="Sign out").click()
+    assert browsing.barriers(page) == []
     page.locator("input[name=name]").fill("admin")
     page.locator("input[name=password]").fill(GOOD)
     page.get_by_role("button", name="Sign in").click()
@@ -93,8 +94,11 @@ def test_the_link_on_the_console_leads_to_the_first_admin(served: Served, browse
 LINES = ("Good morning, everybody.", "Anna Shone house has the floor.", "Thank you, Anna.")
 
 
-def recorded(box: Box) -> Job:
-    """A recording that lies in its share and can be played, with a text whose words have times."""
+def recorded(box: Box, *, times: int = 1, pace: float = 0.5) -> Job:
+    """A recording that lies in its share and can be played, with a text whose words have times.
+
+    The text says its lines so many times over, a word every `pace` seconds.
+    """
     share = box.settings.share[0]
     os.makedirs(share.root, exist_ok=True)
     with root(share.root) as fd:
@@ -107,12 +111,12 @@ def recorded(box: Box) -> Job:
     job = jobs.claim(box.ledger, born.id, owner="w1")
     assert job is not None
     segments, at = [], 0.0
-    for place, line in enumerate(LINES):
+    for place, line in enumerate(LINES * times):
         words = []
         for text in line.split():
             sure = 0.2 if text == "Shone" else 0.9
-            words.append(Word(at, at + 0.5, f" {text}", sure))
-            at += 0.5
+            words.append(Word(at, at + pace, f" {text}", sure))
+            at += pace
         segments.append(speech.segment(f" {line}", words[0].start, at, words, place))
     transcripts.record(box.ledger, job, speech.transcript(*segments), asked_sha256="a")
     return jobs.finish(box.ledger, job, (), rss_peak=None)
@@ -247,6 +251,31 @@ def test_a_text_is_heard_and_corrected_by_keyboard_alone_while_it_plays_on(
     page.close()
 
 
+def test_what_has_the_focus_is_never_behind_the_player(served: Served, browser: Browser) -> None:
+    job = recorded(served.box, times=8)
+    page = opened(served, browser, viewport={"width": 700, "height": 420})
+    page.goto(f"{served.address}/jobs/{job.id}")
+    page.locator("#s20 a.edit").focus()
+    for way in ("Shift+Tab", "Tab"):
+        for _ in range(24):
+            page.keyboard.press(way)
+            assert page.evaluate(_SEEN), page.evaluate("document.activeElement.outerHTML")
+    page.close()
+
+
+def test_a_long_text_turns_its_page_when_it_is_heard_beyond(
+    served: Served, browser: Browser
+) -> None:
+    job = recorded(served.box, times=70, pace=0.01)
+    page = opened(served, browser)
+    page.goto(f"{served.address}/jobs/{job.id}")
+    assert page.locator("#s199").count() == 1
+    page.locator("#s190 a.clock").click()
+    page.locator("#s200").wait_for()
+    page.locator(".now").wait_for()
+    page.close()
+
+
 def test_a_text_is_corrected_without_javascript(served: Served, browser: Browser) -> None:
     job = recorded(served.box)
     page = opened(served, browser, java_script_enabled=False)
@@ -264,6 +293,20 @@ def test_a_text_is_corrected_without_javascript(served: Served, browser: Browser
     page.get_by_role("button", name="Show where").click()
     page.get_by_role("button", name="Replace all 2").click()
     assert text_of(served.box, job)[3] == "Thank you, Eve."
+    page.close()
+
+
+def test_what_was_typed_stays_when_the_session_has_ended(served: Served, browser: Browser) -> None:
+    job = recorded(served.box)
+    page = opened(served, browser)
+    page.goto(f"{served.address}/jobs/{job.id}?edit=1")
+    page.locator("#edited").fill("Half an hour of work.")
+    with served.box.ledger.writing() as ledger:
+        ledger.execute("DELETE FROM session")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Nothing was saved yet.").wait_for()
+    assert page.locator("#edited").input_value() == "Half an hour of work."
+    assert text_of(served.box, job) == list(LINES)
     page.close()
 
 
@@ -299,6 +342,13 @@ def test_without_javascript_the_page_is_whole(served: Served, browser: Browser) 
     assert "UTC" in page.locator("#recent ~ ul time").first.inner_text()
     page.close()
 
+
+# Whether the middle of what has the focus is seen, and nothing lies over it.
+_SEEN = """() => {
+  const at = document.activeElement.getBoundingClientRect();
+  const top = document.elementFromPoint((at.left + at.right) / 2, (at.top + at.bottom) / 2);
+  return document.activeElement === top || document.activeElement.contains(top);
+}"""
 
 # Texts whose contrast with what lies behind them is below WCAG's 4.5 (AA).
 _PALE = """() => {

@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 from appliance.rights import Role
 from tests import signed_in
 from tests.web.box import Box
+from tests.web.test_edits import heard, said
 from tests.web.test_pages import Tags
-from tests.web.test_texts import heard, said
 from web import create_app, db
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -14,10 +15,11 @@ from flask.testing import FlaskClient
 
 from appliance import marker
 from appliance.beneath import root
+from appliance.credentials import tokens
 from appliance.nouns import Source
 from appliance.porter import Porters
 from appliance.rights import Role
-from appliance.store import accounts, jobs, shares
+from appliance.store import accounts, audit, jobs, shares
 from appliance.store.jobs import Job
 from tests import signed_in
 from tests.test_porter import children
@@ -198,6 +200,17 @@ def test_nobody_hears_what_lies_in_another_share(box: Box, app: Flask) -> None:
 
 
 # --- passes -------------------------------------------------------------------------------------
+
+
+def test_whoever_makes_a_pass_is_in_the_audit_log(box: Box, client: FlaskClient) -> None:
+    job = recorded(box)
+    word = tokens.form_word(client.environ_base["HTTP_COOKIE"].partition("=")[2])
+    page = client.post(f"/jobs/{job.id}/pass", headers={"X-CSRF-Token": word}).text
+    address = re.search(r"http://localhost/listen/[\w.-]+", page)
+    assert address is not None
+    newest = audit.page(box.ledger, limit=1)[0]
+    assert (newest.who, newest.did, newest.about) == ("user:anna", "pass-made", str(job.id))
+    assert address[0].rpartition("/")[2] not in newest.detail
 
 
 def test_a_pass_plays_one_recording_without_a_cookie_for_a_while(

@@ -44,14 +44,15 @@ export async function swap(id, address, how = {}, { quiet = false } = {}) {
   try {
     answer = await fetch(address, { ...how, signal: AbortSignal.timeout(PATIENCE_MS) });
   } catch {
-    lost(id);
+    lost(id, "The box does not answer: nothing was saved yet. Try again in a moment.");
     return;
   }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById(id);
   if (!fresh) {
     if (how.method === "POST") {
-      lost(id); // what was typed stays where it is
+      const why = page.querySelector("#content p")?.textContent.trim();
+      lost(id, `Nothing was saved yet. ${why ?? ""}`); // what was typed stays where it is
     } else {
       location.assign(address);
     }
@@ -94,7 +95,7 @@ function focus(living, hash) {
   next?.focus({ preventScroll: place !== null && place !== living });
 }
 
-function lost(id) {
+function lost(id, sentence) {
   const part = document.getElementById(id);
   for (const button of part.querySelectorAll("button:disabled")) {
     button.disabled = false;
@@ -103,6 +104,6 @@ function lost(id) {
   notice.dataset.lost = "";
   notice.className = "lost";
   notice.setAttribute("role", "alert");
-  notice.textContent = "The box does not answer: nothing was saved yet. Try again in a moment.";
+  notice.textContent = sentence;
   part.prepend(notice);
 }
