@@ -54,6 +54,7 @@ def _lane(name: str, lane: Lane, disk: Path) -> int:
                 failed += 1
                 said = getattr(error, "stderr", None) or b""
                 say(f"  {case}: FAILED: {error} {said.decode('utf-8', 'replace')}")
+                say(guest.run("journalctl -u 'appliance-*' -n 25 -o cat --no-pager", check=False))
     return failed
 
 
