@@ -46,6 +46,7 @@ class Guest:
         self._port = _free_port()
         self._monitor = folder / "qmp"
         self._line = str(folder / "ssh")  # one for all commands
+        self.kept: set[str] = set()  # the states that it can go back to
         self._disk = folder / "disk.qcow2"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -92,6 +93,7 @@ class Guest:
     def keep(self, name: str) -> None:
         """Keep disk and memory as they are now."""
         self._command(f"savevm {name}")
+        self.kept.add(name)
 
     def go_back(self, name: str) -> None:
         """Be again as when `name` was kept; only its clock goes on from now."""
