@@ -4,7 +4,7 @@ Controllers of memory, processors and processes, mounts of file servers, a boot,
 power. The processor is emulated (no KVM is asked for), so a test starts from a snapshot of a
 machine that has booted, and times are told by the clock in there.
 
-    python -m tests.box.guest [LANE…]     every lane, or these; as root
+    python -m tests.box.guest [LANE[:CASE]…]     every lane, or these; as root
 
 Everything is made in `.box/` and kept: Debian's root file system by the list of its packages,
 the wheels by the lock file, the image by both and by our own wheel.

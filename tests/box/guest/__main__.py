@@ -1,4 +1,6 @@
-"""`python -m tests.box.guest [LANE…]`: boot a guest for each lane, run its cases, say what came.
+"""`python -m tests.box.guest [LANE[:CASE]…]`: boot a guest for each lane, run its cases.
+
+CASE is how the names of those begin that are wanted.
 
 Exit 0 when every case of every lane passed, 2 where no guest can be made.
 """
@@ -25,20 +27,21 @@ def main(wanted: Sequence[str]) -> int:
     if (why := image.missing()) is not None:
         say(why)
         return 2
-    if unknown := set(wanted) - LANES.keys():
+    asked = [one.partition(":") for one in wanted or LANES]
+    if unknown := {name for name, _, _ in asked} - LANES.keys():
         say(f"no lane {', '.join(sorted(unknown))}; there are {', '.join(LANES)}")
         return 2
     stop_on_term()
     began = time.monotonic()
     disk = image.made()
     say(f"the disk took {_since(began)}")
-    failed = sum(_lane(name, LANES[name], disk) for name in wanted or LANES)
+    failed = sum(_lane(name, LANES[name], case, disk) for name, _, case in asked)
     say(f"{failed} failed; {_since(began)} in all")
     return 1 if failed else 0
 
 
-def _lane(name: str, lane: Lane, disk: Path) -> int:
-    """Run one lane; how many of its cases failed."""
+def _lane(name: str, lane: Lane, wanted: str, disk: Path) -> int:
+    """Run the cases of one lane that begin with `wanted`; how many failed."""
     say(f"{name}: {lane.proves}")
     failed, began = 0, time.monotonic()
     with Guest(disk, image.KEPT / name) as guest:
@@ -47,6 +50,8 @@ def _lane(name: str, lane: Lane, disk: Path) -> int:
         lane.prepare(guest)
         say(f"  prepared in {_since(began)}")
         for case, run in lane.cases.items():
+            if not case.startswith(wanted):
+                continue
             began = time.monotonic()
             try:
                 say(f"  {case}: {run(guest)} [{_since(began)}]")
@@ -54,6 +59,7 @@ def _lane(name: str, lane: Lane, disk: Path) -> int:
                 failed += 1
                 said = getattr(error, "stderr", None) or b""
                 say(f"  {case}: FAILED: {error} {said.decode('utf-8', 'replace')}")
+                say(guest.run("journalctl -u 'appliance-*' -n 25 -o cat --no-pager", check=False))
     return failed
 
 

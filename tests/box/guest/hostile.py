@@ -29,8 +29,8 @@ _MB: Final = 1 << 20
 def eats_memory(_say: Callable[[str], None]) -> None:
     """Take memory that RLIMIT_DATA does not count, until somebody ends it."""
     block = bytes(_MB)
-    held = mmap.mmap(-1, 3 << 30)
-    for at in range(0, 3 << 30, _MB):
+    held = mmap.mmap(-1, 1 << 30)
+    for at in range(0, 1 << 30, _MB):
         held[at : at + _MB] = block
 
 

@@ -14,7 +14,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -175,7 +174,5 @@ def _run(
     *argv: str | Path, stdin: int = subprocess.DEVNULL, more: dict[str, str] | None = None
 ) -> None:
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    command: Sequence[str] = ["nice", "-n", "15", *map(str, argv)]
-    subprocess.run(
-        command, check=True, stdin=stdin, env={**os.environ, "PATH": path, **(more or {})}
-    )
+    told = {**os.environ, "PATH": path, **(more or {})}
+    subprocess.run([*map(str, argv)], check=True, stdin=stdin, env=told)
