@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 ONCE   ?=
 LANE   ?=
 PART   ?=
+KEY    ?= $(HOME)/.ssh/appliance-release
+PYTHONS ?= 3.11 3.13
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo check format test proof faults faults-long bench lock clean
@@ -55,7 +57,7 @@ programs:
 
 # A file of tests stays together; most of them wait for something, so one more at a time than
 # there are processors.
-test: check programs  ## Everything that proves the product
+test: check programs controller  ## Everything that proves the product
 	$(BIN)/python -m pytest --numprocesses $$(( $$(nproc) + 1 )) --dist loadfile
 
 proof: install programs  ## The long proofs, with their figures (PROOF=words: one of them)
@@ -85,9 +87,27 @@ bench-full: bench-peers  ## The same with longer recordings and more runs, an ho
 bench-scale: install  ## How it bears a share of 100,000 recordings (minutes; a quiet machine)
 	$(BIN)/python -m tests.bench.scale
 
+# What a controller needs, in an environment of its own: it shares nothing with the product.
+.venv-ansible/installed: ansible/requirements.lock
+	$(PYTHON) -m venv .venv-ansible
+	.venv-ansible/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r ansible/requirements.lock
+	touch $@
+
+.PHONY: controller release test-box
+controller: .venv-ansible/installed  ## What provisions boxes: .venv-ansible/bin/ansible-playbook
+
+release: install  ## One signed file for boxes without a network (KEY=ssh key, PYTHONS="3.11 3.13")
+	$(BIN)/python -m release.make --key $(KEY) $(addprefix --python ,$(PYTHONS))
+
+# What the lanes need beyond what the tests do.
+test-box: PROGRAMS += mmdebstrap ssh:openssh-client
+test-box: install programs controller  ## What needs a whole box: provisioning, upgrades (LANE=provision)
+	$(BIN)/python -m tests.box $(or $(LANE),all)
+
 lock: install  ## Write the lock files anew (hashes, no addresses)
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file ansible/requirements.lock ansible/requirements.in
 
 clean:  ## Remove what the targets above made; ./inbox and its recordings stay
-	rm -rf $(VENV) .bench .demo .faults .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-ansible .ansible .bench .box .demo .faults .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
