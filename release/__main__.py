@@ -84,7 +84,7 @@ def _do(asked: argparse.Namespace) -> tuple[dict[str, object], int]:
             was = switch.settle(asked.top)
             return {"changed": was is not None, "version": was}, 0
         case "report":
-            return {**_listed(asked.top), **report.report()}, 0
+            return {**_listed(asked.top), **report.report(asked.top)}, 0
     return _listed(asked.top), 0
 
 

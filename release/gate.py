@@ -45,25 +45,14 @@ def parts() -> list[Part]:
 
 def answer(path: str, door: str = DOOR) -> int:
     """The status with which the page answers, 0 for none."""
-    return _asked(path, door)[0]
-
-
-def text(path: str, door: str = DOOR) -> str:
-    """What the page answers where it says 200, else nothing."""
-    status, body = _asked(path, door)
-    return body if status == _OK else ""
-
-
-def _asked(path: str, door: str) -> tuple[int, str]:
     connection = http.client.HTTPConnection("localhost", timeout=_ANSWER_SECONDS)
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.sock.settimeout(_ANSWER_SECONDS)
         connection.sock.connect(door)
         connection.request("GET", path)
-        answered = connection.getresponse()
-        return answered.status, answered.read().decode("utf-8", "replace")
-    return 0, ""
+        return connection.getresponse().status
+    return 0
 
 
 def is_ready() -> bool:

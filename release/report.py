@@ -1,6 +1,6 @@
 """How the box is, in a few figures: for a table of a whole fleet.
 
-What the box measures itself is read where Prometheus reads it; nothing is judged a second time.
+What the box says of itself is taken from its own command; nothing is judged a second time.
 
 Not here: the table (ansible/fleet-report.yml).
 """
@@ -11,54 +11,46 @@ import contextlib
 import glob
 import json
 import os
-import re
+import shutil
 import subprocess
 import time
-from typing import Final
+from collections import Counter
+from typing import Any, Final
 
-from release import gate
+from release import gate, switch
+from release.bundle import Refused
 
-_SAMPLE: Final = re.compile(r'(appliance_\w+)(?:\{(?:\w+="([^"]*)")?[^}]*\})? (\S+)')
-_MODELS: Final = "/var/lib/appliance/models"
+_STATE: Final = "/var/lib/appliance"
+_JOBS: Final = "10000"  # of the newest
 _GB: Final = 1e9
 
 
-def report() -> dict[str, object]:
+def report(top: str, state: str = _STATE) -> dict[str, object]:
     """What a fleet is asked about every box; a figure that is not to be had is None."""
-    told = samples(gate.text("/metrics"))
-    made = told.get("appliance_backup_timestamp_seconds", {}).get("")
-    free = told.get("appliance_disk_free_bytes", {})
-    parts = gate.parts()
+    checks = _said(top, "check")
+    jobs = Counter(str(one["state"]) for one in _said(top, "jobs", "list", "--limit", _JOBS))
     return {
-        "ready": bool(told.get("appliance_ready", {}).get("")) if told else False,
-        "down": [part.name for part in parts if part.state != "active"],
-        "jobs": {state: int(n) for state, n in told.get("appliance_jobs", {}).items() if n},
-        "failing": sorted(
-            name for name, n in told.get("appliance_check_status", {}).items() if n == 2
-        ),
-        "alerts": sorted(name for name, n in told.get("appliance_alerts_firing", {}).items() if n),
-        "shares down": sorted(n for n, up in told.get("appliance_share_up", {}).items() if not up),
-        "free gb": round(min(free.values()) / _GB, 1) if free else None,
-        "backup hours": round((time.time() - made) / 3600, 1) if made else None,
-        "models": models(),
+        "ready": gate.is_ready(),
+        "down": [part.name for part in gate.parts() if part.state != "active"],
+        "jobs": dict(jobs),
+        "failing": sorted(one["code"] for one in checks if one["level"] == "FAIL"),
+        "free gb": round(shutil.disk_usage(state).free / _GB, 1) if os.path.isdir(state) else None,
+        "backup hours": backup_hours(state),
+        "models": models(state),
         "leaks": leaks(),
     }
 
 
-def samples(text: str) -> dict[str, dict[str, float]]:
-    """Prometheus' text → the first label's value → the figure, by metric."""
-    found: dict[str, dict[str, float]] = {}
-    for line in text.splitlines():
-        one = _SAMPLE.fullmatch(line)
-        if one:
-            found.setdefault(one.group(1), {})[one.group(2) or ""] = float(one.group(3))
-    return found
+def backup_hours(state: str) -> float | None:
+    """How old the newest backup of the ledger is; None where there is none."""
+    made = [os.stat(path).st_mtime for path in glob.glob(os.path.join(state, "backups", "*.db"))]
+    return round((time.time() - max(made)) / 3600, 1) if made else None
 
 
-def models(folder: str = _MODELS) -> dict[str, str]:
+def models(state: str) -> dict[str, str]:
     """The models that were brought here, by the beginning of their digests."""
     found = {}
-    for file in glob.glob(os.path.join(folder, "*", "manifest.json")):
+    for file in glob.glob(os.path.join(state, "models", "*", "manifest.json")):
         name = os.path.basename(os.path.dirname(file)).partition("@")[0]
         with contextlib.suppress(OSError, ValueError), open(file, encoding="utf-8") as stream:
             found[name] = str(json.load(stream).get("digest", ""))[:12]
@@ -74,3 +66,13 @@ def leaks() -> int | None:
         return next(int(row["counter"]["packets"]) for row in rows if "counter" in row)
     except (OSError, subprocess.CalledProcessError, ValueError, LookupError, StopIteration):
         return None
+
+
+def _said(top: str, *words: str) -> list[dict[str, Any]]:
+    """Rows that a verb of the release that runs prints; none where it does not answer."""
+    try:
+        told = switch.as_us(os.path.join(top, "current"), "--json", *words, why="it does not say")
+        rows: list[dict[str, Any]] = json.loads(told)
+    except (Refused, OSError, ValueError):
+        return []
+    return rows

@@ -130,10 +130,10 @@ def _try(top: str, was: str | None, version: str, patience: float) -> Switched:
 def _prepare(top: str, was: str | None, new: str) -> None:
     """What can be refused while everything still runs."""
     if os.path.exists(SETTINGS):
-        _as_us(new, "settings", "check", why="the settings are not right for it")
+        as_us(new, "settings", "check", why="the settings are not right for it")
     if was is not None and os.path.exists(LEDGER):
         # By the release that runs: it knows its ledger.
-        _as_us(install.folder(top, was), "backup", why="the ledger cannot be backed up")
+        as_us(install.folder(top, was), "backup", why="the ledger cannot be backed up")
 
 
 def _change(top: str, was: str | None, version: str, patience: float) -> str | None:
@@ -145,7 +145,7 @@ def _change(top: str, was: str | None, version: str, patience: float) -> str | N
         places.place(path)
         places.take_effect()
         if os.path.exists(SETTINGS):
-            _as_us(path, "migrate", why="the ledger cannot be brought to it")
+            as_us(path, "migrate", why="the ledger cannot be brought to it")
         _systemctl("reset-failed", "appliance*")
         started = _systemctl("start", "--no-block", gate.TARGET)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -187,8 +187,8 @@ def _thin_out(top: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _as_us(release: str, *words: str, why: str) -> None:
-    """Run a verb of a release as the account of the box. Raises Refused."""
+def as_us(release: str, *words: str, why: str) -> str:
+    """Run a verb of a release as the account of the box; what it prints. Raises Refused."""
     environment = {"PATH": "/usr/bin:/bin", "APPLIANCE_SETTINGS": SETTINGS, "LC_ALL": "C.UTF-8"}
     try:
         told = subprocess.run(
@@ -198,8 +198,11 @@ def _as_us(release: str, *words: str, why: str) -> None:
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise Refused(f"{why}: no end after {_UPKEEP_SECONDS:.0f} s") from None
+    except LookupError:
+        raise Refused(f"{why}: there is no account {ACCOUNT}") from None
     if told.returncode:
         raise Refused(f"{why}:\n{(told.stderr or told.stdout).strip()}")
+    return told.stdout
 
 
 def _systemctl(*words: str) -> int:

@@ -143,12 +143,17 @@ def test_what_is_not_installed_is_not_tried(tmp_path: Path) -> None:
 # --- the figures --------------------------------------------------------------------------------
 
 
-def test_figures_are_read_by_their_first_label() -> None:
-    told = report.samples(
-        "# HELP appliance_jobs jobs\nappliance_ready 1.0\n"
-        'appliance_jobs{state="queued"} 3.0\n'
-        'appliance_jobs_ended_total{share="a",state="done"} 2.0\n'
-    )
-    assert told["appliance_ready"] == {"": 1.0}
-    assert told["appliance_jobs"] == {"queued": 3.0}
-    assert told["appliance_jobs_ended_total"] == {"a": 2.0}
+def test_a_box_that_has_nothing_yet_says_so(tmp_path: Path) -> None:
+    told = report.report(str(tmp_path), str(tmp_path / "state"))
+    assert (told["jobs"], told["failing"], told["models"]) == ({}, [], {})
+    assert told["backup hours"] is told["free gb"] is None
+
+
+def test_models_are_known_by_their_digests_and_backups_by_their_age(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "large@0123456789ab"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text('{"digest": "0123456789abcdef"}')
+    (tmp_path / "backups").mkdir()
+    (tmp_path / "backups" / "ledger-1.db").touch()
+    assert report.models(str(tmp_path)) == {"large": "0123456789ab"}
+    assert report.backup_hours(str(tmp_path)) == 0.0
