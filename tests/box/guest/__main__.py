@@ -22,7 +22,7 @@ from tests.box.guest.machine import Guest, stop_on_term
 LANES: Final[Mapping[str, Lane]] = {"limits": limits.LANE}
 
 
-def main(wanted: Sequence[str]) -> int:
+def main(wanted: Sequence[str] = ()) -> int:
     """Run lanes."""
     if (why := image.missing()) is not None:
         say(why)
