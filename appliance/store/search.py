@@ -16,7 +16,7 @@ import json
 import re
 import unicodedata
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final
@@ -24,7 +24,7 @@ from typing import Any, Final
 from sqlite_utils import Database
 
 from appliance.nouns import Transcript
-from appliance.rights import Sight
+from appliance.rights import Shares
 from appliance.scripts import has_unspaced
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger, Row
@@ -208,7 +208,7 @@ def find(
     ledger: Ledger,
     question: str,
     *,
-    shares: Collection[str] | None = None,
+    shares: Shares = None,
     limit: int = 50,
     below: int | None = None,
 ) -> list[Hit]:
@@ -224,7 +224,7 @@ def find(
         return []
     conditions = list(_conditions(sought))
     if shares is not None:
-        conditions.append(of_jobs(shares if isinstance(shares, Sight) else frozenset(shares)))
+        conditions.append(of_jobs(shares))
     if below is not None:
         conditions.append(("spoken.id < ?", [min(max(below, 0), 1 << 62)]))
     where = " AND ".join(text for text, _ in conditions)

@@ -19,6 +19,7 @@ from web.access import sees
 from web.access.asker import asker
 from web.api.asked import SearchQuery, TagBody, TagPath
 from web.api.document import part, told
+from web.overview import in_sight
 
 bp = part("finding", "What was said, and tags.")
 _MOST: Final = 1 << 62
@@ -61,13 +62,12 @@ class TagPage(BaseModel):
 def find(query: SearchQuery) -> Response:
     """Phrases in which every word stands; in quotation marks words follow each other."""
     seen = sees()
-    wanted = frozenset(query.share) or None
-    if wanted is not None:
-        seen = wanted if seen is None else seen & wanted
+    if query.share:
+        seen = frozenset(share for share in query.share if in_sight(share, seen))
     found = search.find(
         db.ledger(),
         query.q,
-        shares=None if seen is None else sorted(seen),
+        shares=seen,
         limit=query.limit + 1,
         below=query.cursor,
     )
