@@ -18,6 +18,7 @@ from appliance.errors.access import (
     ConfirmNeeded,
     FormStale,
     KeyRefused,
+    KeyUnsafe,
     LastAdmin,
     NameTaken,
     NameUnfit,
@@ -66,6 +67,7 @@ from appliance.errors.node import (
     on_the_box,
 )
 from appliance.errors.policy import (
+    BoxRefused,
     Bug,
     Cancelled,
     EditRefused,
@@ -125,6 +127,7 @@ __all__ = [
     "ApplianceError",
     "AuditBroken",
     "BackupOld",
+    "BoxRefused",
     "BoxUnwell",
     "Budget",
     "Bug",
@@ -152,6 +155,7 @@ __all__ = [
     "Interrupted",
     "IsolationWeak",
     "KeyRefused",
+    "KeyUnsafe",
     "LastAdmin",
     "LedgerBusy",
     "LedgerDamaged",
