@@ -23,7 +23,7 @@ class BoxRefused(ApplianceError):
     """Another box, asked over its API, did not do it."""
 
     code = "policy.box-refused"
-    message = "The box answers: {why} ({told})"
+    message = "The box answers {told}: {why}"
     hint = "{step} Its page /help/{told} says more."
 
 
