@@ -18,6 +18,7 @@ from appliance.errors.access import (
     ConfirmNeeded,
     FormStale,
     KeyRefused,
+    KeyUnsafe,
     LastAdmin,
     NameTaken,
     NameUnfit,
@@ -67,6 +68,7 @@ from appliance.errors.node import (
     on_the_box,
 )
 from appliance.errors.policy import (
+    BoxRefused,
     Bug,
     Cancelled,
     EditRefused,
@@ -141,6 +143,7 @@ __all__ = [
     "ApplianceError",
     "AuditBroken",
     "BackupOld",
+    "BoxRefused",
     "BoxUnwell",
     "Budget",
     "Bug",
@@ -169,6 +172,7 @@ __all__ = [
     "IsolationWeak",
     "KeyRefused",
     "KeyReused",
+    "KeyUnsafe",
     "LastAdmin",
     "LedgerBusy",
     "LedgerDamaged",

@@ -50,6 +50,12 @@ class KeyRefused(AccessError):
     hint = "Look at `appliance key list`: it may be mistyped, expired or revoked."
 
 
+class KeyUnsafe(AccessError):
+    code = "access.key-unsafe"
+    message = "A key would cross the network in the clear to {where}; it was not sent."
+    hint = "Use https, or http to this machine itself."
+
+
 class FormStale(AccessError):
     code = "access.form-stale"
     message = "This form does not belong to your session; nothing was changed."

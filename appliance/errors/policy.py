@@ -19,6 +19,14 @@ class NotReachable(ApplianceError):
     hint = "Is the appliance running? Start it with `appliance up`."
 
 
+class BoxRefused(ApplianceError):
+    """Another box, asked over its API, did not do it."""
+
+    code = "policy.box-refused"
+    message = "The box answers {told}: {why}"
+    hint = "{step} Its page /help/{told} says more."
+
+
 class Cancelled(ApplianceError):
     code = "policy.cancelled"
     message = "Somebody cancelled this recording."
