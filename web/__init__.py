@@ -25,6 +25,7 @@ from web import (
     metrics,
     openai,
     pages,
+    sending,
     uploads,
     words,
 )
@@ -57,6 +58,6 @@ def create_app(
     access.guard(app, clock, per_minute=per_minute)
     slots.keep_for(app)
     waiting.keep_for(app, patience)
-    for part in (pages.bp, api.bp, uploads.bp, openai.bp, health.bp, metrics.bp):
+    for part in (pages.bp, api.bp, uploads.bp, sending.bp, openai.bp, health.bp, metrics.bp):
         app.register_blueprint(part)
     return app

@@ -59,7 +59,7 @@ def _is_followed_link() -> bool:
     return (
         to_a_page
         and request.method == "GET"
-        and request.blueprint in ("pages", "mine", "people", "programs", "deeds")
+        and request.blueprint in ("pages", "sending", "mine", "people", "programs", "deeds")
     )
 
 

@@ -26,7 +26,7 @@ from appliance.settings import Settings, load
 from appliance.store import schema
 from web import create_app, db, proof
 
-_THREADS: Final = 16
+_THREADS: Final = 48  # uploads and answers hold a dozen each (uploads.slots); the rest is for pages
 _STOP_SECONDS: Final = 10
 
 

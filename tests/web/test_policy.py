@@ -57,6 +57,8 @@ TABLE = {
     "uploads.show": SUBMITS,
     "uploads.append": SUBMITS,
     "uploads.drop": SUBMITS,
+    "sending.page": "snniinnnn",
+    "sending.send": "snniinnnn",
     "openai.transcriptions": SUBMITS,
     "openai.translations": SUBMITS,
     "openai.models": SUBMITS,

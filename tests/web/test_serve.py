@@ -275,7 +275,14 @@ def test_every_page_fits_and_can_be_read(
     watched.over(page, served.address)
     signed_in.key(served.box.ledger, Right.READ)
     every_page = ["/", "/jobs", "/help", *(f"/jobs/{job.id}" for job in every.values())]
-    every_page += ["/account", "/confirm", "/admin/users", "/admin/users/1", "/admin/sessions"]
+    every_page += [
+        "/upload",
+        "/account",
+        "/confirm",
+        "/admin/users",
+        "/admin/users/1",
+        "/admin/sessions",
+    ]
     for address in (*every_page, "/admin/keys", "/admin/audit"):
         page.goto(served.address + address)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, address

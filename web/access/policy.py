@@ -80,6 +80,8 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "uploads.show": SUBMIT,
     "uploads.append": SUBMIT,
     "uploads.drop": SUBMIT,
+    "sending.page": SUBMIT_PERSON,
+    "sending.send": SUBMIT_PERSON_FORM,
     "openai.transcriptions": SUBMIT_FORM,
     "openai.translations": SUBMIT_FORM,
     "openai.models": SUBMIT,
