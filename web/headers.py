@@ -34,7 +34,7 @@ _ALWAYS: Final = {
 
 _PAGES: Final = frozenset(
     (
-        *("pages", "texts", "finding", "shares", "alerts"),
+        *("pages", "texts", "finding", "shares", "alerts", "sending"),
         *("mine", "people", "programs", "deeds", "site"),
     )
 )

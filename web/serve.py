@@ -26,7 +26,7 @@ from appliance.settings import Settings, load
 from appliance.store import schema
 from web import create_app, db, media, proof
 
-_THREADS: Final = 32  # some of them belong to whoever listens (api.streams)
+_THREADS: Final = 64  # uploads, answers and listeners hold a dozen each; the rest is for pages
 _STOP_SECONDS: Final = 10
 
 

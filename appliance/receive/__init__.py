@@ -45,7 +45,7 @@ from appliance.receive import arriving
 from appliance.receive.names import fit
 from appliance.settings import GB, Settings
 from appliance.states import ENDED, State
-from appliance.store import jobs, transcripts, uploads
+from appliance.store import gates, jobs, transcripts, uploads
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from appliance.store.uploads import Upload
@@ -100,7 +100,7 @@ def begin(ledger: Ledger, settings: Settings, wish: Wish, *, size: int) -> Uploa
         return known
     prepare(settings)
     _check_size(settings, size, wish.name)
-    _check_announced(settings, size)
+    _check_announced(ledger, settings, size)
     _check_quota(ledger, settings, wish.who, size)
     made = _row(ledger, wish, size, fingerprint)
     file = incoming(settings, made.id)
@@ -215,7 +215,7 @@ class Whole:
         Raises source.too-big, node.disk-full, node.io.
         """
         prepare(settings)
-        _check_announced(settings, announced)
+        _check_announced(ledger, settings, announced)
         self.id = secrets.token_hex(16)
         self._ledger = ledger
         self._settings = settings
@@ -270,8 +270,10 @@ def _check_size(settings: Settings, size: int, name: bytes = b"") -> None:
         raise TooBig(name=display(name) or "that was sent", size=size, limit=most)
 
 
-def _check_announced(settings: Settings, announced: int) -> None:
+def _check_announced(ledger: Ledger, settings: Settings, announced: int) -> None:
     _check_size(settings, announced - _FORM_BYTES)
+    if gate := gates.named(ledger, "disk"):  # it opens again with some room to spare
+        raise gate.error
     keep_free = int(settings.disk.stop_below_gb * GB)
     arriving.check_room(incoming(settings), announced + keep_free)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -229,3 +230,39 @@ def test_a_file_of_no_upload_is_asked_for_as_the_profile_says(
     assert uploads.of_source(ledger, replace(source, share="elsewhere")) is None
     with pytest.raises(NoSuchUpload):
         receive.mine(ledger, "put-there-by-hand.wav", "user:anna")
+
+
+def test_a_disk_that_is_really_full_takes_the_rest_when_there_is_room_again(
+    ledger: Ledger, settings: Settings
+) -> None:
+    """A file system of two megabytes under the uploads, as root alone may mount one."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount a small file system")
+    roomy = settings.model_copy(
+        update={"disk": settings.disk.model_copy(update={"stop_below_gb": 0.0})}
+    )
+    folder = settings.state(UPLOADS)
+    os.makedirs(folder)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
+    try:
+        receive.prepare(roomy)
+        with open(os.path.join(folder, ".in-the-way"), "wb") as stream:
+            stream.write(bytes(1_500_000))
+        with pytest.raises(DiskFull):
+            receive.begin(ledger, roomy, wish(), size=1_000_000)
+        os.truncate(os.path.join(folder, ".in-the-way"), 500_000)
+        upload = receive.begin(ledger, roomy, wish(), size=1_000_000)
+        with open(os.path.join(folder, ".in-the-way"), "ab") as stream:
+            stream.write(bytes(1_000_000))
+        sound = os.urandom(1_000_000)
+        with pytest.raises(DiskFull):
+            receive.append(ledger, roomy, upload, 0, [sound[:300_000], sound[300_000:]])
+        at = receive.offset(ledger, roomy, upload)
+        assert 0 < at < 1_000_000
+        assert jobs.listing(ledger) == []
+        os.unlink(os.path.join(folder, ".in-the-way"))
+        assert receive.append(ledger, roomy, upload, at, [sound[at:]]) == 1_000_000
+        with open(receive.place(roomy, upload), "rb") as stream:
+            assert stream.read() == sound
+    finally:
+        subprocess.run(["umount", folder], check=True)

@@ -147,7 +147,15 @@ def every_page(served: Served) -> list[str]:
             f"{played}/review",
             f"{played}/replace?heard=Anna&written=Eve",
         ),
-        *("/search", "/search?q=anna", "/shares", "/alerts", "/help", "/help/share.offline"),
+        *(
+            "/search",
+            "/upload",
+            "/search?q=anna",
+            "/shares",
+            "/alerts",
+            "/help",
+            "/help/share.offline",
+        ),
         *("/account", "/confirm", "/admin/users", "/admin/users/1", "/admin/sessions"),
         *("/admin/keys", "/admin/audit", "/admin/settings"),
     ]

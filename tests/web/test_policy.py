@@ -122,6 +122,8 @@ TABLE = {
     "shares.listing": READ,
     "shares.test": OPERATORS,
     "alerts.listing": READ,
+    "sending.page": "snniinnnn",
+    "sending.send": "snniinnnn",
     "openai.transcriptions": SUBMITS,
     "openai.translations": SUBMITS,
     "openai.models": SUBMITS,

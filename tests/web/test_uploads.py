@@ -17,11 +17,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from appliance import receive
+from appliance.errors import DiskFull
 from appliance.nouns import UPLOADS
 from appliance.rights import Right, Role
 from appliance.settings import Settings
 from appliance.states import State
-from appliance.store import jobs, uploads
+from appliance.store import gates, jobs, uploads
 from appliance.store.jobs import Job
 from tests import signed_in
 from tests.web.box import Box, settings_of
@@ -386,6 +387,16 @@ def test_a_disk_that_is_nearly_full_takes_none(tmp_path: Any) -> None:
         assert answer.json["code"] == "node.disk-full"
         assert form(sender).status_code == 507
         assert born(box) == []
+
+
+def test_while_work_has_stopped_for_want_of_room_none_is_taken(
+    box: Box, sender: FlaskClient
+) -> None:
+    gates.close(box.ledger, DiskFull(where="/state", free_gb=0.4))
+    for answer in (begun(sender), form(sender)):
+        assert (answer.status_code, answer.json["code"]) == (507, "node.disk-full")  # type: ignore[index]
+    gates.open_again(box.ledger, "disk")
+    assert form(sender).status_code == 201
 
 
 def test_a_box_that_takes_no_uploads_says_so(tmp_path: Any) -> None:

@@ -148,6 +148,8 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "shares.listing": READ,
     "shares.test": OPERATE,
     "alerts.listing": READ,
+    "sending.page": SUBMIT_PERSON,
+    "sending.send": SUBMIT_PERSON_FORM,
     "openai.transcriptions": SUBMIT_FORM,
     "openai.translations": SUBMIT_FORM,
     "openai.models": SUBMIT,
