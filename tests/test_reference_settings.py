@@ -29,6 +29,7 @@ KEY = re.compile(r"# (?P<key>[a-z_]+) = (?P<value>.+)")
 # no word for (None), what depends on the file that is read. Each says so in its comment.
 SHOWN = {
     "share.name", "share.root", "share.formats", "share.quiet_seconds",
+    "share.source",
     "profile.default.language", "profile.default.initial_prompt",
     "backup.copy_to", "node.state_dir", "web.listen",
     "notify.channel.name", "notify.channel.kind", "notify.channel.url", "notify.channel.sender",
