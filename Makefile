@@ -96,8 +96,8 @@ bench-scale: install  ## How it bears a share of 100,000 recordings (minutes; a 
 .PHONY: controller release test-box
 controller: .venv-ansible/installed  ## What provisions boxes: .venv-ansible/bin/ansible-playbook
 
-release: install  ## One signed file for boxes without a network (KEY=ssh key, PYTHONS="3.11 3.13")
-	$(BIN)/python -m release.make --key $(KEY) $(addprefix --python ,$(PYTHONS))
+release: install  ## One signed file for boxes without a network (KEY=ssh key, PYTHONS="3.11 3.13", GPU=1)
+	$(BIN)/python -m release.make --key $(KEY) $(addprefix --python ,$(PYTHONS)) $(if $(GPU),--lock requirements-gpu.lock --out dist/gpu)
 
 # What the lanes need beyond what the tests do: a container, and a virtual machine (kept in .box/,
 # made anew when its parts change).
@@ -109,6 +109,7 @@ test-box: install programs controller  ## What needs a whole box: LANE=provision
 lock: install  ## Write the lock files anew (hashes, no addresses)
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file ansible/requirements.lock ansible/requirements.in
 
 contract: install  ## Ask the API whatever its document allows, and more, for long

@@ -118,7 +118,7 @@ def fetch(lock: str, python: str, house: str, wheels: str | None) -> None:
     They come from an index, or from the folder `wheels` alone; either way they have the hashes of
     the lock file. Raises CalledProcessError.
     """
-    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    argv = [sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check"]
     argv += ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--dest", house]
     argv += ["--python-version", python, "--implementation", "cp", "--requirement", lock]
     argv += [word for one in _PLATFORMS for word in ("--platform", one)]

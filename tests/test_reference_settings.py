@@ -29,6 +29,7 @@ KEY = re.compile(r"# (?P<key>[a-z_]+) = (?P<value>.+)")
 # no word for (None), what depends on the file that is read. Each says so in its comment.
 SHOWN = {
     "share.name", "share.root", "share.formats", "share.quiet_seconds",
+    "share.source",
     "profile.default.language", "profile.default.initial_prompt",
     *(f"{table}.{key}" for table in ("share", "profile.default")
       for key in ("job_memory_mb", "job_cpu", "job_timeout_factor")),

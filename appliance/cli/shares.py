@@ -8,13 +8,14 @@ from typing import Final
 
 import click
 
-from appliance import marker
+from appliance import marker, mounting
 from appliance.cli.site import Site, site
 from appliance.errors import SettingsInvalid, ShareReadOnly
 from appliance.settings import LAPTOP_FILE, Settings, default_file
 from appliance.store import shares as store
 from appliance.store.ledger import Ledger
 from appliance.watch import adopt, probe, standing
+from appliance.watch.mounts import mount_of
 
 
 @click.group()
@@ -123,6 +124,32 @@ def test_(of: Site, name: str) -> None:
     if not probe.writable(one.root):
         raise ShareReadOnly(share=name, name="a small test file")
     click.echo(f"{name}: online, and it takes files")
+
+
+@share.command("mount")
+@click.option("--units", default=mounting.FOLDER, show_default=True, metavar="FOLDER")
+@site
+def mount_(of: Site, units: str) -> None:
+    """Write systemd's units for the shares that lie on a file server (root; at boot).
+
+    Prints the units that are to be started, a line each.
+    """
+    settings = of.settings()
+    there, gone = mounting.write(settings, units)
+    for one in settings.share:
+        if one.source is not None:
+            lies = mount_of(one.root)
+            kept = mounting.prepare(one.root, is_mounted=not lies.is_local)
+            if not kept:
+                click.echo(f"{one.name}: {one.root} cannot be made unchangeable", err=True)
+    for name in gone:
+        click.echo(f"{name}: gone", err=True)
+    of.table([{"unit": name} for name in there], ("unit",)) if of.as_json else _lines(there)
+
+
+def _lines(names: list[str]) -> None:
+    for name in names:
+        click.echo(name)
 
 
 def adopt_own(ledger: Ledger, settings: Settings) -> None:

@@ -6,6 +6,7 @@ Not here: whom to tell (notify), how they fit together (site), how they are read
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
@@ -53,7 +54,17 @@ def _address(listen: str) -> str:
     return listen
 
 
+_SERVED: Final = re.compile(r"(//[^/\s,]+/[^\0-\x1f,\"\\]+|[^/\s,:]+:/[^\0-\x1f,\"\\]*)")
+
+
+def _served(source: str) -> str:
+    if not _SERVED.fullmatch(source):
+        raise ValueError("must be //server/share (smb) or server:/path (nfs)")
+    return source
+
+
 Folder = Annotated[str, AfterValidator(_absolute)]
+Served = Annotated[str, AfterValidator(_served)]
 Language = Annotated[str, AfterValidator(_spoken)]
 Formats = Annotated[
     tuple[Format, ...], AfterValidator(lambda formats: tuple(dict.fromkeys(formats)))
@@ -90,6 +101,8 @@ class Share(JobLimits):
     name: Name
     root: Folder
     kind: Literal["auto", "local", "smb", "nfs"] = "auto"
+    source: Served | None = None  # what is mounted at the root; None: nothing, or by somebody else
+    seal: bool = False  # SMB alone: nothing goes over the wire in the clear
     profile: str = "default"
     formats: Formats | None = None  # None: as the profile says
     max_bytes: Annotated[int, Field(gt=0)] = 50 * GB

@@ -159,6 +159,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     for share, root in shares:
         if share.profile != "default" and share.profile not in settings.profile:
             yield f"share {share.name}: there is no [profile.{share.profile}]"
+        if share.source is not None and share.kind not in (AUTO, _kind_of(share.source)):
+            yield f'share {share.name}: {share.source} wants kind = "{_kind_of(share.source)}"'
+        if share.source is not None and not share.root.isprintable():
+            yield f"share {share.name}: a folder of that name cannot be mounted on"
         for other, around in shares:
             if share is not other and _inside(root, around):
                 yield f"share {share.name}: its root lies inside the share {other.name}"
@@ -187,6 +191,10 @@ def _english_only(settings: Settings) -> Iterator[str]:
                 f"profile {name}: the model {profile.model} knows English only and translates "
                 f"nothing; choose {profile.model.partition('.en')[0]}, or language and task to fit"
             )
+
+
+def _kind_of(source: str) -> str:
+    return "smb" if source.startswith("//") else "nfs"
 
 
 def _inside(path: str, folder: str) -> bool:
