@@ -17,10 +17,10 @@ from appliance.nouns import UPLOADS
 from appliance.rights import Role
 from appliance.store import jobs, uploads
 from tests import signed_in
+from tests.browsing import Watched
 from tests.web.box import Box
-from tests.web.test_serve import Served, Watched, browser, opened, served
-
-__all__ = ["browser", "served"]  # fixtures
+from tests.web.serving import Served
+from tests.web.test_browser import opened
 
 MB = 1 << 20
 SOUND = os.urandom(20 * MB)

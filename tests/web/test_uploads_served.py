@@ -22,7 +22,7 @@ from appliance.rights import Right
 from appliance.store import jobs, uploads
 from tests import signed_in
 from tests.web.box import Box, settings_of
-from tests.web.test_serve import ended, free_port, start, toml_of, until_open
+from tests.web.serving import ended, free_port, start, toml_of, until_open
 from web.uploads import slots
 
 MB = 1 << 20
