@@ -35,7 +35,6 @@ from web import (
     shares,
     site,
     texts,
-    uploads,
     words,
 )
 from web.access.limits import PER_MINUTE
@@ -75,7 +74,7 @@ def create_app(
     waiting.keep_for(app, patience)
     for part in (
         *(pages.bp, moves.bp, media.bp, texts.bp, finding.bp, shares.bp, alerts.bp, site.bp),
-        *(uploads.bp, sending.bp, openai.bp, health.bp, metrics.bp),
+        *(sending.bp, openai.bp, health.bp, metrics.bp),
     ):
         app.register_blueprint(part)
     api.register(app)

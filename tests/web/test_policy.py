@@ -103,6 +103,7 @@ TABLE = {
     "api.queue.queue": READ,
     "api.queue.stop": OF_ALL,
     "api.queue.resume": OF_ALL,
+    "uploads.protocol": SUBMITS,
     "uploads.create": SUBMITS,
     "uploads.show": SUBMITS,
     "uploads.append": SUBMITS,
@@ -214,7 +215,7 @@ def with_word(header: dict[str, str]) -> dict[str, str]:
 def ways(app: Flask) -> Iterator[tuple[str, str, Rule]]:
     """Every way into the app: endpoint, method, rule."""
     for rule in app.url_map.iter_rules():
-        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}) or ["OPTIONS"]:
             yield rule.endpoint, method, rule
 
 

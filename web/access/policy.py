@@ -129,6 +129,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "api.queue.stop": ADMIN_EVERYWHERE,
     "api.queue.resume": ADMIN_EVERYWHERE,
     # bringing recordings
+    "uploads.protocol": SUBMIT,
     "uploads.create": SUBMIT_FORM,
     "uploads.show": SUBMIT,
     "uploads.append": SUBMIT,

@@ -44,7 +44,10 @@ for _part in (status.bp, moves.bp, texts.bp, queue.bp, events.bp, *_REST):
 
 def register(app: OpenAPI) -> None:
     """Give the app its API."""
+    from web import uploads
+
     app.register_api(root)
+    app.register_api(uploads.bp)
     streams.keep_for(app)
 
 

@@ -80,11 +80,15 @@ def _operation(*, bp_name: str, name: str, path: str, method: str) -> str:
     return f"{bp_name}_{name}"
 
 
-def part(name: str, about: str) -> APIBlueprint:
-    """A part of the API: its views are added to what is handed back."""
+def part(name: str, about: str, *, under: str | None = None) -> APIBlueprint:
+    """A part of the API: its views are added to what is handed back.
+
+    `under` is where it lies; None: where the root lies, which it is given to.
+    """
     return APIBlueprint(
         name,
         __name__,
+        url_prefix=under,
         abp_tags=[Tag(name=name, description=about)],
         abp_security=[{"key": []}, {"session": []}],
         abp_responses=problems(*_ALWAYS),

@@ -22,8 +22,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Final
 
-from flask import Blueprint, Response, abort, jsonify, make_response, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import Response, abort, jsonify, make_response, request, url_for
 from pydantic import BaseModel
 from werkzeug.http import http_date
 
@@ -38,15 +37,30 @@ from appliance.store.uploads import Upload
 from web import bell, db, words
 from web.access import origin
 from web.access.asker import asker
+from web.api.document import part, problems
 from web.uploads import form, slots, wishes
 
-bp = Blueprint("uploads", __name__, url_prefix="/api/v1/uploads")
+bp = part("uploads", "Recordings sent to the box.", under="/api/v1/uploads")
 
 VERSION: Final = "1.0.0"
 _EXTENSIONS: Final = "creation,creation-with-upload,expiration,termination"
 _BYTES: Final = "application/offset+octet-stream"
 _LONGEST_KEY: Final = 255
 _DAY_MS: Final = 86_400_000
+# What may be wrong with bytes that are sent: not from there, not so, not like that, no room.
+_REFUSED: Final = (
+    HTTPStatus.CONFLICT,
+    HTTPStatus.PRECONDITION_FAILED,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.LOCKED,
+    HTTPStatus.INSUFFICIENT_STORAGE,
+)
+
+
+class UploadPath(BaseModel):
+    """An upload that is somebody's own."""
+
+    upload: str
 
 
 class UploadRow(BaseModel):
@@ -88,13 +102,18 @@ def key() -> str | None:
 # --- the addresses ------------------------------------------------------------------------------
 
 
-@bp.route("", methods=["POST", "OPTIONS"], provide_automatic_options=False)
-def create() -> ResponseReturnValue:
-    """Open an upload; or take a whole one, where it comes as a form."""
+@bp.route("", methods=["OPTIONS"], provide_automatic_options=False)
+def protocol() -> Response:
+    """What this box can do of tus."""
+    sender()
+    return _told(make_response("", HTTPStatus.NO_CONTENT), db.settings())
+
+
+@bp.post("", responses={201: UploadRow, **problems(*_REFUSED)})
+def create() -> Response:
+    """Open an upload (tus 1.0: Upload-Length, Upload-Metadata); or take a whole one, as a form."""
     settings = db.settings()
     who = sender()
-    if request.method == "OPTIONS":
-        return _told(make_response("", HTTPStatus.NO_CONTENT), settings)
     if form.boundary() is not None:
         return _whole(who)
     origin.check_word(request.headers.get("X-CSRF-Token", ""))
@@ -112,7 +131,7 @@ def create() -> ResponseReturnValue:
     return _told(response, settings)
 
 
-def _whole(who: str) -> ResponseReturnValue:
+def _whole(who: str) -> Response:
     upload = whole(who)
     return _answer(upload, HTTPStatus.CREATED)
 
@@ -137,31 +156,31 @@ def check_word(sent: form.Form) -> None:
     origin.check_word(request.headers.get("X-CSRF-Token") or sent.one("csrf"))
 
 
-@bp.get("/<upload>")
-def show(upload: str) -> ResponseReturnValue:
+@bp.get("/<upload>", responses={200: UploadRow, **problems(*_REFUSED)})
+def show(path: UploadPath) -> Response:
     """How far it is; HEAD asks for the headers alone."""
-    found = receive.mine(db.ledger(), upload, sender())
+    found = receive.mine(db.ledger(), path.upload, sender())
     return _answer(found, HTTPStatus.OK)
 
 
-@bp.patch("/<upload>")
-def append(upload: str) -> ResponseReturnValue:
+@bp.patch("/<upload>", responses={204: None, **problems(*_REFUSED)})
+def append(path: UploadPath) -> Response:
     """Add the bytes of this request, from Upload-Offset on."""
-    found = receive.mine(db.ledger(), upload, sender())
+    found = receive.mine(db.ledger(), path.upload, sender())
     _speaks_our_version()
     if request.mimetype != _BYTES:
         abort(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send the bytes as {_BYTES}.")
     _append(found, _number("Upload-Offset"))
-    now = receive.mine(db.ledger(), upload, sender())
+    now = receive.mine(db.ledger(), path.upload, sender())
     response = _answer(now, HTTPStatus.NO_CONTENT)
     response.set_data(b"")
     return response
 
 
-@bp.delete("/<upload>")
-def drop(upload: str) -> ResponseReturnValue:
+@bp.delete("/<upload>", responses={204: None, **problems(*_REFUSED)})
+def drop(path: UploadPath) -> Response:
     """Forget an upload that is not complete."""
-    found = receive.mine(db.ledger(), upload, sender())
+    found = receive.mine(db.ledger(), path.upload, sender())
     _speaks_our_version()
     receive.drop(db.ledger(), db.settings(), found)
     return _told(make_response("", HTTPStatus.NO_CONTENT), db.settings())
@@ -251,7 +270,7 @@ def _metadata(header: str) -> dict[str, list[str]]:
 
 
 def _pairs(header: str) -> Iterator[tuple[str, str]]:
-    for part in header.split(","):
-        name, _, value = part.strip().partition(" ")
+    for pair in header.split(","):
+        name, _, value = pair.strip().partition(" ")
         if name:
             yield name, value.strip()
