@@ -29,6 +29,7 @@ from web import (
     moves,
     pages,
     passes,
+    recall,
     shares,
     site,
     texts,
@@ -59,6 +60,7 @@ def create_app(
     failures.catch(app)
     words.teach(app)
     passes.keep_for(app)
+    recall.keep_for(app)
     site.keep_for(app, file)
     media.keep_for(app, settings)
     access.guard(app, clock, per_minute=per_minute)
