@@ -6,9 +6,11 @@ BIN    := $(VENV)/bin
 ONCE   ?=
 LANE   ?=
 PART   ?=
+KEY    ?= $(HOME)/.ssh/appliance-release
+PYTHONS ?= 3.11 3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check format test proof faults faults-long bench lock clean
+.PHONY: help install demo check format test proof faults faults-long bench lock openapi contract clean
 
 help:  ## Say what there is
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -55,7 +57,7 @@ programs:
 
 # A file of tests stays together; most of them wait for something, so one more at a time than
 # there are processors.
-test: check programs  ## Everything that proves the product
+test: check programs controller  ## Everything that proves the product
 	$(BIN)/python -m pytest --numprocesses $$(( $$(nproc) + 1 )) --dist loadfile
 
 proof: install programs  ## The long proofs, with their figures (PROOF=words: one of them)
@@ -85,9 +87,35 @@ bench-full: bench-peers  ## The same with longer recordings and more runs, an ho
 bench-scale: install  ## How it bears a share of 100,000 recordings (minutes; a quiet machine)
 	$(BIN)/python -m tests.bench.scale
 
+# What a controller needs, in an environment of its own: it shares nothing with the product.
+.venv-ansible/installed: ansible/requirements.lock
+	$(PYTHON) -m venv .venv-ansible
+	.venv-ansible/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r ansible/requirements.lock
+	touch $@
+
+.PHONY: controller release test-box
+controller: .venv-ansible/installed  ## What provisions boxes: .venv-ansible/bin/ansible-playbook
+
+release: install  ## One signed file for boxes without a network (KEY=ssh key, PYTHONS="3.11 3.13")
+	$(BIN)/python -m release.make --key $(KEY) $(addprefix --python ,$(PYTHONS))
+
+# What the lanes need beyond what the tests do: a container, and a virtual machine (kept in .box/,
+# made anew when its parts change).
+test-box: PROGRAMS += mmdebstrap ssh:openssh-client
+test-box: PROGRAMS += qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils mke2fs:e2fsprogs
+test-box: install programs controller  ## What needs a whole box: LANE=provision, or LANE=guest for limits
+	$(BIN)/python -m tests.box $(or $(LANE),all)
+
 lock: install  ## Write the lock files anew (hashes, no addresses)
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file ansible/requirements.lock ansible/requirements.in
+
+contract: install  ## Ask the API whatever its document allows, and more, for long
+	APPLIANCE_CONTRACT_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/python -m pytest tests/web/test_contract.py --timeout 3600
+
+openapi: install  ## Write docs/openapi.json anew
+	$(BIN)/python -m web.api > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json
 
 clean:  ## Remove what the targets above made; ./inbox and its recordings stay
-	rm -rf $(VENV) .bench .demo .faults .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-ansible .ansible .bench .box .demo .faults .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

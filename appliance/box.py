@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from appliance.daemon import Owner, alive
-from appliance.decoders import Decoders
+from appliance.decoders import NOWHERE, Decoders
 from appliance.errors import on_the_box
-from appliance.limits import Limits
+from appliance.limits import Limits, Place
 from appliance.porter import SILENCE_SECONDS, Porters
 from appliance.settings import Settings
 from appliance.store import schema
@@ -54,20 +54,23 @@ class Box:
 
 
 @contextlib.contextmanager
-def open_box(settings: Settings, *, silence: float = SILENCE_SECONDS) -> Iterator[Box]:
+def open_box(
+    settings: Settings, *, silence: float = SILENCE_SECONDS, place: Place = NOWHERE
+) -> Iterator[Box]:
     """Build the box of a worker; take it apart again at the end. Raises node.*.
 
-    `silence` is how many seconds nothing may move at a share.
+    `silence` is how many seconds nothing may move at a share; `place` is where jobs have
+    groups of their own.
     """
     schema.prepare(settings.state_dir)
     with on_the_box(settings.state_dir):
         for folder in (settings.run_dir, settings.state("spool")):
             os.makedirs(folder, mode=0o770, exist_ok=True)
-    limits = Limits(memory_mb=settings.worker.job_memory_mb)
+    highest = Limits(memory_mb=settings.most_memory_mb)
     with (
         Ledger(settings.state_dir) as ledger,
         Owner(settings.run_dir) as owner,
-        Decoders(limits) as decoders,
+        Decoders(highest, place=place) as decoders,
         Porters(settings, silence=silence) as porters,
     ):
         yield Box(settings, ledger, owner, decoders, porters)

@@ -1,6 +1,6 @@
 """Decode children, forked when they are needed by a template that is warm, used once each.
 
-Not here: what a child may use up and who forks it (limits), what it is told (wire,
+Not here: how a child is held to its limits and who forks it (limits), what it is told (wire,
 transcribe.relay).
 """
 
@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Self
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Self
 
 from appliance import logbook, wire
-from appliance.limits import Child, Forked, Limits, Nursery, spawn
+from appliance.errors import NodeIO
+from appliance.limits import Child, Forked, Held, Limits, Nursery, Place, Sampler, spawn
+from appliance.nouns import Usage
+
+NOWHERE: Final = Place()
+Used = Callable[[Usage], None]
+
+
+def nobody(_used: Usage) -> None:
+    """Nobody asks what it has used up."""
 
 
 class DecodeChild:
     """A decode process of our own and the line to it."""
 
-    def __init__(self, process: Forked, channel: wire.Channel) -> None:
+    def __init__(self, process: Held, channel: wire.Channel) -> None:
         self.process = process
         self.channel = channel
 
@@ -27,24 +36,47 @@ class DecodeChild:
         verdict = self.process.wait(timeout=5.0)
         return None if verdict is None else verdict.rss_peak
 
-    def end(self) -> None:
-        """Kill it, whatever it does, and wait for its end."""
+    def end(self) -> Usage | None:
+        """Kill it, whatever it does, and wait for its end; what it has used up."""
         self.channel.close()
         self.process.kill()
-        if (verdict := self.process.wait(timeout=5.0)) is not None:
-            logbook.note("decoder", rss_peak=verdict.rss_peak, how=str(verdict))
+        verdict = self.process.wait(timeout=5.0)
+        used = self.process.usage
+        if verdict is not None and used is not None:
+            logbook.note(
+                "decoder",
+                rss_peak=verdict.rss_peak,
+                memory_peak=used.memory_peak,
+                cpu_seconds=used.cpu_seconds,
+                wall_seconds=used.wall_seconds,
+                throttled_seconds=used.throttled_seconds,
+                how=str(verdict),
+            )
+        return used
 
 
 class Decoders:
     """The decode children of one worker, for any thread. Closing it kills them."""
 
-    def __init__(self, limits: Limits, *, argv: Sequence[str] | None = None) -> None:
-        """`argv` is another template, for tests; the control socket's number is appended."""
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        place: Place = NOWHERE,
+        argv: Sequence[str] | None = None,
+    ) -> None:
+        """`limits` are the highest that any job has; `place` is where a job's group is made.
+
+        `argv` is another template, for tests; the control socket's number is appended.
+        """
         command = argv or [sys.executable, "-m", "appliance.decode"]
 
         def begin(fd: int) -> Child:
             return spawn([*command, str(fd)], pass_fds=[fd], limits=limits)
 
+        self._limits = limits
+        self._place = place
+        self._sampler = Sampler()
         self._nursery = Nursery("decoder", begin, limits)
 
     def __enter__(self) -> Self:
@@ -52,16 +84,34 @@ class Decoders:
 
     def __exit__(self, *_exc: object) -> None:
         self._nursery.close()
+        self._sampler.close()
 
     @contextlib.contextmanager
-    def take(self) -> Iterator[DecodeChild]:
-        """Lend a child for one attempt; afterwards it is dead. Raises NodeIO where none starts."""
+    def take(
+        self, limits: Limits | None = None, *, name: str = "", used: Used = nobody
+    ) -> Iterator[DecodeChild]:
+        """Lend a child for one attempt; afterwards it is dead. Raises NodeIO where none starts.
+
+        It is held to `limits` (None: the highest) in a group called `name`, and `used` is told
+        what it has used up.
+        """
         channel, theirs = wire.Channel.pair()
         with contextlib.ExitStack() as unless_born, theirs:
             unless_born.callback(channel.close)
-            child = DecodeChild(self._nursery.born(theirs.fileno()), channel)
+            born = self._nursery.born(theirs.fileno(), limits or self._limits)
+            held = self._held(born, limits or self._limits, name or f"of-{born.pid}")
+            child = DecodeChild(held, channel)
             unless_born.pop_all()
         try:
             yield child
         finally:
-            child.end()
+            if (usage := child.end()) is not None:
+                used(usage)
+
+    def _held(self, born: Forked, limits: Limits, name: str) -> Held:
+        try:
+            return Held(born, limits, self._place, self._sampler, name)
+        except OSError as error:
+            born.kill()
+            born.wait(timeout=5.0)
+            raise NodeIO(where="the group of a job", why=str(error)) from error

@@ -52,7 +52,7 @@ def explain(
     `look` is asked what lies there when the share is online.
     """
     absolute = os.path.abspath(os.fsencode(path))
-    share = next((one for one in settings.share if _holds(one, absolute)), None)
+    share = next((one for one in settings.watched if _holds(one, absolute)), None)
     if share is None:
         return ["It does not lie in any share of this box; nobody looks there."]
     below = os.path.relpath(absolute, os.fsencode(share.root))

@@ -33,6 +33,7 @@ LANGUAGES = (
 )
 # fmt: on
 
+UPLOADS: Final = "uploads"  # the share that is the box's own: what comes over the page and the API
 SEVERAL: Final = "several"  # in the place of a language: each window has its own
 
 # What the names of recordings end with.
@@ -263,6 +264,18 @@ class Change:
     first: int  # the place of the first segment that goes
     count: int  # how many go, at least 1
     segments: tuple[Segment, ...]  # what stands there instead; none: it was removed
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the decode child of one attempt has used up."""
+
+    memory_peak: int | None  # bytes
+    cpu_seconds: float
+    wall_seconds: float  # from its birth to its end
+    throttled_seconds: (
+        float | None
+    )  # it wanted a processor and had used up its share; None: unknown
 
 
 @dataclass(frozen=True, slots=True)

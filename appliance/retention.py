@@ -1,4 +1,6 @@
-"""Remove what the box keeps of its own and nobody needs. Never a recording, never an export.
+"""Remove what the box keeps of its own and nobody needs. In a share never a recording, never an
+export: those go that were sent to the box, into a share of its own, after the days that the
+settings name.
 
 In: the ledger, the settings, the time. Out: what went, or would go. A rule names what is
 left over and how it is removed; rules that touch nothing but the box come first, a share
@@ -22,9 +24,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from appliance import daemon, deliver, marker
+from appliance import daemon, deliver, marker, receive
 from appliance.errors import AlreadyRunning, ApplianceError
-from appliance.nouns import display
+from appliance.nouns import UPLOADS, display
 from appliance.settings import Settings, Share
 from appliance.states import ENDED
 from appliance.store import (
@@ -37,6 +39,7 @@ from appliance.store import (
     overdue,
     shares,
     sightings,
+    uploads,
 )
 from appliance.store.ledger import Ledger
 
@@ -95,7 +98,7 @@ def sweep(ledger: Ledger, settings: Settings, *, preview: bool = False) -> list[
     """Go through every rule. `preview` touches nothing. Raises AlreadyRunning, node.*."""
     site = Site(ledger, settings, ledger.clock().wall_ms / 1000)
     rules: dict[str, Callable[[Site], Iterator[Leftover]]] = {**RULES}
-    for share in settings.share:
+    for share in settings.watched:
         rules[f"share {share.name}"] = _of_share(share)
     if preview:
         return [_swept(rule, find, site, preview=True) for rule, find in rules.items()]
@@ -151,10 +154,56 @@ def _logs(site: Site) -> Iterator[Leftover]:
             yield _file(path, within=folder)
 
 
+def _unfinished(site: Site) -> Iterator[Leftover]:
+    """Uploads whose sender has not come back, and bytes of one that nobody knows any more."""
+    days = site.settings.retention.partials_days
+    known = {one.id: one for one in uploads.unfinished(site.ledger)}
+    folder = receive.incoming(site.settings)
+    for name in _names(folder):
+        path = os.path.join(folder, name)
+        if site.is_old(path, days):
+            remove = partial(receive.abandon, site.ledger, site.settings, name)
+            yield Leftover(path, os.lstat(path).st_size, remove)
+    for one in known.values():
+        path = receive.incoming(site.settings, one.id)
+        if one.created_ms < site.before_ms(days) and not os.path.lexists(path):
+            yield Leftover(path, 0, partial(receive.abandon, site.ledger, site.settings, one.id))
+
+
 def _uploads(site: Site) -> Iterator[Leftover]:
-    """What was uploaded and never became a job's."""
-    for _, path in _files(site.settings.state("uploads")):
-        if site.is_old(path, site.settings.retention.uploads_days):
+    """Recordings that were uploaded, and what lies beside them, once their days are over.
+
+    One whose job has not ended, or whose text somebody worked on since, stays. Of those that
+    were to be answered alone the text goes as well.
+    """
+    keep = site.settings.retention
+    for kind, days in ((uploads.KEPT, keep.uploads_days), (uploads.ANSWERED, keep.answered_days)):
+        before_ms = site.before_ms(days)
+        for one in uploads.arrived_before(site.ledger, kind, before_ms=before_ms):
+            job = receive.job_of(site.ledger, one)
+            if job is not None and (job.state not in ENDED or job.updated_ms >= before_ms):
+                continue
+            folder = os.path.dirname(os.fsdecode(receive.place(site.settings, one)))
+            found = [path for _, path in _files(folder)]
+            size = sum(os.lstat(path).st_size for path in found)
+            remove = partial(receive.forget, site.ledger, site.settings, one)
+            yield Leftover(folder, size, remove, files=max(1, len(found)))
+    yield from _strays(site)
+
+
+def _strays(site: Site) -> Iterator[Leftover]:
+    """What lies among the uploads and belongs to none: a restored ledger has forgotten it."""
+    root = site.settings.state(UPLOADS)
+    known = {
+        os.path.dirname(receive.place(site.settings, one)) for one in uploads.all_(site.ledger)
+    }
+    for folder, path in _files(root):
+        inside = os.fsencode(folder)
+        if folder == receive.incoming(site.settings).rstrip("/") or inside in known:
+            continue
+        below = os.fsencode(os.path.relpath(path, root))
+        alive = any(job.state not in ENDED for job in jobs.at(site.ledger, UPLOADS, below))
+        if not alive and site.is_old(path, site.settings.retention.uploads_days):
             yield _file(path)
 
 
@@ -207,6 +256,7 @@ def _messages(site: Site) -> Iterator[Leftover]:
 
 RULES: Final[Mapping[str, Callable[[Site], Iterator[Leftover]]]] = {
     "logs": _logs,
+    "unfinished uploads": _unfinished,
     "uploads": _uploads,
     "quarantine": _quarantine,
     "partials": _partials,

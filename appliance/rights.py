@@ -9,12 +9,31 @@ Not here: the rows (store.accounts, store.keys), which page needs which right (w
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 EVERY: Final = "*"  # in the place of a share's name: each there is and each to come
-Shares = frozenset[str] | None  # None: every one
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What somebody sees: these shares, and whatever they have sent to the box themselves."""
+
+    shares: frozenset[str]
+    own: str  # as who they send: user:anna, key:NAME
+
+    def __contains__(self, share: object) -> bool:
+        return share in self.shares
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shares)
+
+    def __len__(self) -> int:
+        return len(self.shares)
+
+
+Shares = frozenset[str] | Sight | None  # None: every one
 
 
 class Right(enum.StrEnum):
@@ -59,7 +78,7 @@ class Rights:
             return right in self.able
         return any(right in self.by_share.get(name, ()) for name in (share, EVERY))
 
-    def shares(self, right: Right) -> Shares:
+    def shares(self, right: Right) -> frozenset[str] | None:
         """Where this is allowed; None: everywhere."""
         if right in self.by_share.get(EVERY, ()):
             return None

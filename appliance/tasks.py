@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from appliance import daemon, delegation, journal, logbook, pulse, recover, report
+from appliance import daemon, delegation, journal, limits, logbook, pulse, recover, report
 from appliance.bell import Bell
 from appliance.box import Box, open_box
 from appliance.errors import (
@@ -38,8 +38,10 @@ from appliance.errors import (
     ShareError,
     Stalled,
     WorkerDied,
+    on_the_box,
 )
-from appliance.health import isolation
+from appliance.health import holding, isolation
+from appliance.limits import Place
 from appliance.logbook import Book
 from appliance.nouns import display
 from appliance.porter import SILENCE_SECONDS
@@ -180,14 +182,15 @@ def work(
 
     `silence` is how many seconds nothing may move at a share, `hang` in a thread of ours.
     """
-    delegation.settle_in()  # before the first child is born, who would stay behind
+    delegated = delegation.settle_in()  # before the first child is born, who would stay behind
     with (
         daemon.only_one(settings.state_dir, "worker") as alone,
         contextlib.ExitStack() as opened,
     ):
         if not alone:
             raise AlreadyRunning(where=settings.state_dir)
-        box = opened.enter_context(open_box(settings, silence=silence))
+        place = hold_jobs_in(settings, delegated)
+        box = opened.enter_context(open_box(settings, silence=silence, place=place))
         look_at_the_walls(settings)
         repair.discard_broken_queue(settings.state_dir)
         bell = Bell(settings.state_dir)
@@ -211,6 +214,18 @@ def work(
             raise LedgerDamaged(
                 where=settings.state_dir, why="it, or the queue beside it, is damaged"
             )
+
+
+def hold_jobs_in(settings: Settings, delegated: str | None) -> Place:
+    """Choose how jobs are held to their limits. Raises LimitsWeak where that is not enough."""
+    place = limits.choose(delegated)
+    with on_the_box(settings.run_dir):
+        os.makedirs(settings.run_dir, mode=0o770, exist_ok=True)
+        holding.keep(settings.run_dir, place)
+    log.info("limits: %s", place.mode, extra={"limits": place.mode})
+    if settings.worker.require_cgroups and (weak := holding.weakness(place.mode)):
+        raise weak
+    return place
 
 
 def look_at_the_walls(settings: Settings) -> None:

@@ -172,7 +172,7 @@ def test_jobs_are_listed_shown_retried_and_cancelled(place: Place) -> None:
     assert f"{number}: queued\n" in place.run("jobs", "retry", number)
     assert place.run("jobs", "cancel", number) == f"{number}: cancelled\n"
     place.run("jobs", "follow", number, expect=1)
-    assert "is already cancelled; there is nothing to cancel" in place.run(
+    assert "is cancelled; it cannot be cancelled now" in place.run(
         "jobs", "cancel", number, expect=1
     )
     assert "no job 99" in place.run("jobs", "show", "99", expect=1)

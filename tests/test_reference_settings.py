@@ -30,6 +30,8 @@ KEY = re.compile(r"# (?P<key>[a-z_]+) = (?P<value>.+)")
 SHOWN = {
     "share.name", "share.root", "share.formats", "share.quiet_seconds",
     "profile.default.language", "profile.default.initial_prompt",
+    *(f"{table}.{key}" for table in ("share", "profile.default")
+      for key in ("job_memory_mb", "job_cpu", "job_timeout_factor")),
     "backup.copy_to", "node.state_dir", "web.listen",
     "notify.channel.name", "notify.channel.kind", "notify.channel.url", "notify.channel.sender",
 }  # fmt: skip

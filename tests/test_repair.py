@@ -301,7 +301,11 @@ def test_nobody_makes_a_ledger_by_opening_it(tmp_path: Path) -> None:
 def test_a_backup_is_made_before_a_migration(tmp_path: Path) -> None:
     with Ledger(str(tmp_path), make=True) as ledger:
         schema.migrations.apply(ledger.db, stop_before="jobs_by_time")
-        born(ledger, b"old.wav")
+        ledger.db.execute(
+            "INSERT INTO job (workload, share, path, size, mtime_ns, state, correlation,"
+            " created_ms, updated_ms) VALUES ('x', 's', ?, 1, 1, 'discovered', 'c', 1, 1)",
+            [b"old.wav"],
+        )
     (tmp_path / "backups").mkdir()
     assert schema.prepare(str(tmp_path)) is None
     (made,) = backups.listed(str(tmp_path / "backups"), datetime.now(UTC))

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance import daemon, deliver, logbook, retention
+from appliance import daemon, deliver, logbook, receive, retention
 from appliance.errors import AlreadyRunning, ShareOffline, SourceUnreadable
 from appliance.health import checks
 from appliance.health.finding import Finding, Level
-from appliance.nouns import Options, Source
+from appliance.nouns import UPLOADS, Options, Source
+from appliance.receive import arriving
 from appliance.settings import Settings
 from appliance.states import State, Verdict
 from appliance.store import (
@@ -24,12 +25,17 @@ from appliance.store import (
     jobs,
     outbox,
     schema,
+    search,
     shares,
     sightings,
+    transcripts,
+    uploads,
 )
 from appliance.store.alerts import Alert, Phase
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger, Moment, read_clock
+from appliance.store.uploads import Upload
+from tests.export import speech
 
 DAY = 86_400
 MARK = "the-share-we-mean"
@@ -374,3 +380,98 @@ def test_one_file_that_cannot_be_removed_keeps_no_other(
 
     monkeypatch.setattr(os, "unlink", stubborn)
     assert kept.sweep() == {"uploads": 1}
+
+
+# --- what was sent to the box -------------------------------------------------------------------
+
+
+def sent(kept: Kept, *, kind: str = uploads.KEPT, half: bool = False) -> Upload:
+    """A recording that somebody sent, done; or half of one."""
+    options = Options(formats=("txt",))
+    wish = receive.Wish("user:anna", b"talk.wav", options, kind)
+    upload = receive.begin(kept.ledger, kept.settings, wish, size=10)
+    receive.append(kept.ledger, kept.settings, upload, 0, [b"12345" if half else b"1234567890"])
+    if half:
+        return upload
+    job = receive.job_of(kept.ledger, upload)
+    assert job is not None
+    running = jobs.claim(kept.ledger, job.id, owner="w")
+    assert running is not None
+    said = speech.transcript(speech.segment(" budget", 0.0, 1.0))
+    transcripts.record(kept.ledger, running, said, asked_sha256="x")
+    beside = os.fsdecode(os.path.splitext(receive.place(kept.settings, upload))[0]) + ".txt"
+    Path(beside).write_text("budget")
+    jobs.finish(kept.ledger, running, [], rss_peak=None)
+    return upload
+
+
+@pytest.mark.parametrize(("kind", "days"), [(uploads.KEPT, 30), (uploads.ANSWERED, 1)])
+def test_a_recording_that_was_sent_goes_with_its_files_when_its_days_are_over(
+    kept: Kept, kind: str, days: int
+) -> None:
+    upload = sent(kept, kind=kind)
+    folder = Path(os.fsdecode(receive.place(kept.settings, upload))).parent
+    job = receive.job_of(kept.ledger, upload)
+    assert job is not None
+    kept.later(days - 0.1)
+    kept.sweep()
+    assert folder.exists()
+    kept.later(0.2)
+    assert kept.sweep(preview=True)["uploads"] == 2
+    assert folder.exists()
+    assert kept.sweep()["uploads"] == 2
+    assert not folder.parent.exists()
+    assert uploads.get(kept.ledger, upload.id) is None
+    seen = sightings.get(kept.ledger, UPLOADS, upload.path)
+    assert seen is not None
+    assert seen.state == sightings.GONE
+    kept_text = kind == uploads.KEPT
+    assert (transcripts.of_job(kept.ledger, job) is not None) == kept_text
+    assert bool(search.find(kept.ledger, "budget")) == kept_text
+    assert jobs.must(kept.ledger, job.id).state is State.DONE
+    assert "uploads" not in kept.sweep()
+
+
+def test_what_is_in_hand_or_was_worked_on_since_stays(kept: Kept) -> None:
+    upload = sent(kept)
+    job = receive.job_of(kept.ledger, upload)
+    assert job is not None
+    kept.later(25)
+    jobs.requeue(kept.ledger, job, who="anna")
+    kept.later(10)
+    assert "uploads" not in kept.sweep()
+    running = jobs.claim(kept.ledger, job.id, owner="w")
+    assert running is not None
+    jobs.finish(kept.ledger, running, [], rss_peak=None)
+    kept.later(29)
+    assert "uploads" not in kept.sweep()
+    kept.later(2)
+    assert "uploads" in kept.sweep()
+
+
+def test_half_an_upload_is_forgotten_after_a_day(kept: Kept) -> None:
+    upload = sent(kept, half=True)
+    stray = Path(receive.incoming(kept.settings, "0" * 32))
+    stray.write_bytes(b"of a process that died")
+    kept.later(0.9)
+    assert "unfinished uploads" not in kept.sweep()
+    kept.later(0.2)
+    with arriving.opened(receive.incoming(kept.settings, upload.id), keep_free=0):
+        kept.sweep()
+        assert uploads.get(kept.ledger, upload.id) is not None, "somebody is sending to it"
+    assert not stray.exists()
+    kept.sweep()
+    assert uploads.get(kept.ledger, upload.id) is None
+    assert os.listdir(receive.incoming(kept.settings)) == []
+
+
+def test_an_upload_that_was_whole_when_its_sender_left_becomes_a_job(kept: Kept) -> None:
+    wish = receive.Wish("user:anna", b"talk.wav", Options())
+    upload = receive.begin(kept.ledger, kept.settings, wish, size=5)
+    with arriving.opened(receive.incoming(kept.settings, upload.id), keep_free=0) as file:
+        file.write(b"12345")
+    kept.later(2)
+    kept.sweep()
+    job = receive.job_of(kept.ledger, upload)
+    assert job is not None
+    assert job.state is State.QUEUED

@@ -125,8 +125,10 @@ def test_only_the_shares_that_one_may_see_are_searched(ledger: Ledger) -> None:
     recorded(ledger, "the budget", share="board")
     recorded(ledger, "the budget", share="staff")
     for shares, expected in ((("staff",), ["staff"]), (("board", "staff"), ["staff", "board"])):
-        assert [hit.share for hit in search.find(ledger, "budget", shares=shares)] == expected
-    assert search.find(ledger, "budget", shares=()) == []
+        assert [
+            hit.share for hit in search.find(ledger, "budget", shares=frozenset(shares))
+        ] == expected
+    assert search.find(ledger, "budget", shares=frozenset()) == []
 
 
 def test_a_recording_is_found_by_what_it_says_now(ledger: Ledger) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from appliance.errors import (
     Interrupted,
     NoAudioTrack,
     NodeIO,
+    SourceTimeout,
     Stalled,
 )
 from appliance.limits import Limits
@@ -42,6 +44,7 @@ from appliance.nouns import (
     Segment,
     Source,
     Staged,
+    Usage,
     Window,
     Word,
 )
@@ -71,6 +74,8 @@ class Bench:
     decoders: Decoders
     recording: str
     checkpoint: Checkpoint = field(default_factory=nowhere)
+    deadline: float = 600.0  # seconds
+    used: list[Usage] = field(default_factory=list)
 
     @property
     def door(self) -> str:
@@ -106,7 +111,8 @@ class Bench:
             options=Options(**options),  # type: ignore[arg-type]
             correlation="c",
             max_seconds=3600,
-            timeout_factor=4,
+            timeout_factor=0.001,  # of the recording's length: the least counts
+            timeout_least=self.deadline,
         )
         return transcribe(
             request,
@@ -115,6 +121,7 @@ class Bench:
             checkpoint=self.checkpoint,
             progress=lambda _done, _total, _left: None,
             stop=self.stop,
+            used=self.used.append,
         )
 
     def stop(self) -> None:
@@ -201,6 +208,18 @@ def test_an_engine_that_says_nothing_is_given_up_like_a_dead_one(
         bench.transcribe(file)
 
 
+def test_waiting_for_the_engine_takes_no_processor(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child has ended and hung up, which a poll would tell again and again, at once."""
+    file = sounds.write(str(bench.folder / "memo.wav"), sounds.long(8))
+    monkeypatch.setattr(relay, "STALL_SECONDS", 2.0)
+    before = time.thread_time()
+    with bench.engine("mute"), pytest.raises(EngineLost):
+        bench.transcribe(file)
+    assert time.thread_time() - before < 0.7  # of more than two seconds
+
+
 def test_an_engine_that_stays_away_costs_the_job_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +274,16 @@ def test_a_child_that_says_nothing_is_a_stall(
         bench = Bench(tmp_path, decoders, recording)
         with bench.engine("good"), pytest.raises(Stalled):
             bench.transcribe()
+
+
+def test_a_job_ends_when_its_time_is_over_and_not_a_second_later(bench: Bench) -> None:
+    bench.deadline = 1.2
+    with bench.engine("mute"), pytest.raises(SourceTimeout):
+        bench.transcribe()
+    (used,) = bench.used
+    assert 1.2 <= used.wall_seconds < 2.2
+    assert used.cpu_seconds > 0
+    assert (used.memory_peak or 0) > 1 << 20
 
 
 def test_a_box_that_starts_no_child_is_a_named_error(tmp_path: Path, recording: str) -> None:

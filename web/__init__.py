@@ -1,7 +1,8 @@
 """The pages of the box: what it is doing, every job, and what each failure means.
 
 `create_app` builds the whole of it. The pages read the ledger through `appliance.store`, as
-far as whoever asks may see it (access), and move jobs and correct texts as far as they may.
+far as whoever asks may see it (access), move jobs and correct texts as far as they may; what
+programs ask is answered by `api` and `uploads`.
 
 Not here: transcribing anything. The box runs without its pages.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from flask import Flask
+from flask_openapi3 import OpenAPI
 
 from appliance.settings import Settings
 from web import (
@@ -27,15 +28,21 @@ from web import (
     media,
     metrics,
     moves,
+    openai,
     pages,
     passes,
     recall,
+    sending,
     shares,
     site,
     texts,
+    uploads,
     words,
 )
 from web.access.limits import PER_MINUTE
+from web.api import document
+from web.openai import waiting
+from web.uploads import slots
 
 
 def create_app(
@@ -44,13 +51,15 @@ def create_app(
     clock: Callable[[], float] = time.monotonic,
     per_minute: int = PER_MINUTE,
     file: str | None = None,
-) -> Flask:
+    patience: float = waiting.PATIENCE_SECONDS,
+) -> OpenAPI:
     """Build the pages of one box. Its ledger must have been prepared.
 
     `file` is where the settings were read, to be shown; None: wherever they are found.
-    `clock` in seconds, only ever growing; `per_minute`: requests one asker may send.
+    `clock` in seconds, only ever growing; `per_minute`: requests one asker may send; `patience`:
+    seconds that somebody waits for the text of a recording.
     """
-    app = Flask(__name__)
+    app = document.app_of(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     db.open_for(app, settings)
@@ -64,9 +73,12 @@ def create_app(
     site.keep_for(app, file)
     media.keep_for(app, settings)
     access.guard(app, clock, per_minute=per_minute)
+    slots.keep_for(app)
+    waiting.keep_for(app, patience)
     for part in (
         *(pages.bp, moves.bp, media.bp, texts.bp, finding.bp, shares.bp, alerts.bp, site.bp),
-        *(api.bp, health.bp, metrics.bp),
+        *(uploads.bp, sending.bp, openai.bp, health.bp, metrics.bp),
     ):
         app.register_blueprint(part)
+    api.register(app)
     return app

@@ -12,7 +12,7 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from appliance import alarm
-from appliance.rights import Shares
+from appliance.rights import Shares, Sight
 from appliance.store import alerts
 from appliance.store.alerts import Alert
 from web import db
@@ -42,7 +42,10 @@ def _concerning(found: Iterable[Alert], seen: Shares) -> list[Alert]:
 
     What failed in all shares together is told to who sees all.
     """
-    return [one for one in found if seen is None or _concerns(one, seen)]
+    if seen is None:
+        return list(found)
+    named = seen.shares if isinstance(seen, Sight) else seen
+    return [one for one in found if _concerns(one, named)]
 
 
 def _concerns(alert: Alert, seen: frozenset[str]) -> bool:

@@ -49,9 +49,9 @@ def ask() -> ResponseReturnValue:
     share = request.args.get("share") or None
     seen = sees()
     shares = [one.name for one in db.settings().share if in_sight(one.name, seen)]
-    within = None if seen is None else sorted(seen)
+    within = seen
     if share is not None:
-        within = [share] if in_sight(share, seen) else []
+        within = frozenset({share} if in_sight(share, seen) else ())
     below = request.args.get("below", type=int)
     asked = search.find(db.ledger(), question, shares=within, limit=_PAGE + 1, below=below)
     more = None

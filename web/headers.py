@@ -12,7 +12,7 @@ import socket
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, abort, g, request
 from werkzeug.exceptions import SecurityError
 
 from appliance.settings import Settings
@@ -34,11 +34,13 @@ _ALWAYS: Final = {
 
 _PAGES: Final = frozenset(
     (
-        *("pages", "texts", "finding", "shares", "alerts"),
+        *("pages", "texts", "finding", "shares", "alerts", "sending"),
         *("mine", "people", "programs", "deeds", "site"),
     )
 )
-_SECRET: Final = frozenset({"entry", "mine", "people", "programs"})  # keys are shown there, once
+_SECRET: Final = frozenset(
+    {"entry", "mine", "people", "programs", "api.people"}
+)  # keys are shown there, once
 
 
 def guard(app: Flask, settings: Settings) -> None:
@@ -84,6 +86,8 @@ def _host() -> str | None:
 def _seal(response: Response) -> Response:
     for name, value in _ALWAYS.items():
         response.headers.setdefault(name, value)  # a recording's own policy is stricter
+    if said := g.get("retry_after"):  # the limiter writes its own window over it
+        response.headers["Retry-After"] = said
     if request.endpoint != "static":
         keep = "no-store" if request.blueprint in _SECRET else "no-cache"
         response.headers.setdefault("Cache-Control", f"private, {keep}")

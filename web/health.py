@@ -1,7 +1,7 @@
 """For machines that watch the box: is it alive, can it take work.
 
 Answers say pass, warn or fail; who is signed in, or comes with a key, is told the names of the
-checks as well, never a path, a share or a file.
+checks and how jobs are held to their limits as well, never a path, a share or a file.
 
 Not here: the questions themselves (appliance.health.checks).
 """
@@ -13,9 +13,10 @@ from typing import Final
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
+from appliance.health import holding
 from appliance.health.finding import Finding, Level
 from appliance.rights import Right
-from web import asked
+from web import asked, db
 from web.access.asker import asker
 
 bp = Blueprint("health", __name__)
@@ -35,7 +36,8 @@ def readyz() -> ResponseReturnValue:
     """Can take work: 200, or 503; with every check, the worst of several, for whoever may read."""
     seen = asked.seen()
     checks = {code: _row(one) for code, one in seen.worst.items()}
-    told = {"checks": checks} if asker().rights.may(Right.READ) else {}
+    limits = holding.known(db.settings().run_dir)
+    told = {"checks": checks, "limits": limits} if asker().rights.may(Right.READ) else {}
     return {"status": "pass" if seen.ready else "fail", **told}, 200 if seen.ready else 503
 
 

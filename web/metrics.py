@@ -227,7 +227,7 @@ def _shares(ledger: Ledger, settings: Settings) -> Iterator[Metric]:
     scanned = _gauge(
         "share_last_scan_timestamp_seconds", "When a share was last looked through.", "share"
     )
-    for share in settings.share:
+    for share in settings.watched:
         row = shares.get(ledger, share.name)
         up.add_metric([share.name], row.state == "online" and share.name not in down)
         if row.scanned_ms is not None:

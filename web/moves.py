@@ -17,7 +17,7 @@ from appliance.states import NEXT, State
 from appliance.store import jobs, revisions
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
-from web import bells, db
+from web import bell, db
 from web.access import sees
 from web.access.asker import asker
 from web.access.origin import is_ours
@@ -105,5 +105,5 @@ def _moved(act: str, found: list[Job]) -> int:
         except Fenced:  # it has moved by itself since we looked
             continue
     if act != "cancel":
-        bells.ring(*moved)
+        bell.ring(*moved)
     return len(moved)

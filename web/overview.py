@@ -13,18 +13,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance import alarm, daemon, weights
-from appliance.health import room
+from appliance.health import holding, room
 from appliance.health.checks import Seen, of_the_day
 from appliance.health.finding import Finding, Level
+from appliance.report import shown
 from appliance.rights import Shares
 from appliance.roster import LEAST_LONG
 from appliance.settings import Settings
 from appliance.states import State
-from appliance.store import attempts, board, gates, jobs, shares, sightings
+from appliance.store import attempts, board, gates, jobs, pause, shares, sightings
 from appliance.store.board import Tally
 from appliance.store.gates import Gate
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger, Moment
+from appliance.store.pause import Pause
 from appliance.store.shares import ShareRow
 from appliance.store.sightings import Sighting
 from web import asked, words
@@ -87,6 +89,7 @@ class Overview:
     disk: Disk
     day: Tally
     selftest: bool
+    limits: str | None  # how jobs are held to them; None: no worker has started yet
 
     @property
     def queued(self) -> int:
@@ -113,13 +116,19 @@ def gather(ledger: Ledger, settings: Settings, seen: Shares = None) -> Overview:
     at_work = tuple(working(job, progress.get(job.id, {}), now.wall_ms / 1000) for job in running)
     queue = tuple(board.next_up(ledger, limit=_SHOWN, shares=seen))
     arriving = _arriving(ledger, seen)
-    rows = tuple(shares.get(ledger, one.name) for one in settings.share if in_sight(one.name, seen))
+    rows = tuple(
+        shares.get(ledger, one.name) for one in settings.watched if in_sight(one.name, seen)
+    )
     day = board.tally(ledger, since_ms=now.wall_ms - _DAY_MS, shares=seen)
     looked = asked.seen()
+    paused = pause.now(ledger)
     found = needs(_of_concern(looked, day, seen), alarm.firing(ledger, settings.run_dir))
     return Overview(
         now=now,
-        verdict=_verdict(found, counts, arriving.count, _ready_ms(ledger, settings, at_work)),
+        verdict=_verdict(
+            *(found, counts, arriving.count),
+            *(None if paused else _ready_ms(ledger, settings, at_work), paused),
+        ),
         needs=found,
         gates=tuple(gate for gate in gates.closed(ledger) if _concerns(gate, seen)),
         working=tuple(one for one in at_work if in_sight(one.job.source.share, seen)),
@@ -132,6 +141,7 @@ def gather(ledger: Ledger, settings: Settings, seen: Shares = None) -> Overview:
         disk=_disk(settings, looked),
         day=day,
         selftest=uses_selftest(settings),
+        limits=holding.known(settings.run_dir),
     )
 
 
@@ -175,7 +185,11 @@ def _ready_ms(ledger: Ledger, settings: Settings, at_work: tuple[Working, ...]) 
 
 
 def _verdict(
-    found: tuple[Need, ...], counts: dict[State, int], arriving: int, ready_ms: int | None
+    found: tuple[Need, ...],
+    counts: dict[State, int],
+    arriving: int,
+    ready_ms: int | None,
+    paused: Pause | None,
 ) -> Verdict:
     running = counts.get(State.RUNNING, 0)
     waiting = sum(counts.get(state, 0) for state in (State.QUEUED, *WAITING))
@@ -189,10 +203,20 @@ def _verdict(
         if number
     )
     if found:
+        doing = ", ".join(filter(None, (doing, _paused(paused) if paused else "")))
         head = "1 thing needs you" if len(found) == 1 else f"{len(found)} things need you"
         return Verdict("bad", f"{head} — {doing}" if doing else head, ready_ms)
     tone = "busy" if doing else "good"
+    if paused is not None:
+        return Verdict("busy", f"{_paused(paused)} — {doing or 'nothing to do'}", None)
     return Verdict(tone, f"All good — {doing or 'nothing to do'}", ready_ms)
+
+
+def _paused(lasting: Pause) -> str:
+    """The one sentence that a queue which stands still has."""
+    who = lasting.who.partition(":")[2] or lasting.who
+    why = f": {shown(lasting.why)}" if lasting.why else ""
+    return f"The queue is paused by {shown(who)}{why}"
 
 
 def _disk(settings: Settings, looked: Seen) -> Disk:

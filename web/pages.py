@@ -83,7 +83,7 @@ def listing() -> ResponseReturnValue:
         states=states,
         share=share,
         before=before,
-        shares=[one.name for one in db.settings().share if overview.in_sight(one.name, sees())],
+        shares=[one.name for one in db.settings().watched if overview.in_sight(one.name, sees())],
         views=_VIEWS,
         may_move=asker().rights.shares(Right.OPERATE) != frozenset(),
         done=_moved(),

@@ -26,7 +26,7 @@ from appliance.settings import Settings, load
 from appliance.store import schema
 from web import create_app, db, media, proof
 
-_THREADS: Final = 16
+_THREADS: Final = 64  # uploads, answers and listeners hold a dozen each; the rest is for pages
 _STOP_SECONDS: Final = 10
 
 
@@ -83,6 +83,9 @@ def _ready(_arbiter: object) -> None:
 
 
 def _prove(worker: Any) -> None:  # noqa: ANN401 - gunicorn carries no types
+    app = getattr(worker, "wsgi", None)
+    if isinstance(app, Flask):
+        app.extensions["appliance.streams"].stays = lambda: worker.alive
     seconds = daemon.watchdog_seconds()
     if seconds is not None:
         proof.prove(worker.sockets[0].sock, seconds, daemon.progressed)

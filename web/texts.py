@@ -27,7 +27,7 @@ from appliance.revise import doubts
 from appliance.rights import Right
 from appliance.store import jobs, ticks
 from appliance.store.jobs import Job
-from web import bells, db, pages, passages
+from web import bell, db, pages, passages
 from web.access import sees
 from web.access.asker import asker
 
@@ -63,7 +63,7 @@ def _revised(job: Job, make: Callable[[], str], done: str, at: int | None = None
     tag = make()
     changed = tag != _field("on")
     if changed:
-        bells.ring(job.id)
+        bell.ring(job.id)
     more: dict[str, Any] = {"from": _number("from")}
     return url_for(
         "pages.job",

@@ -15,7 +15,7 @@ from typing import Final
 from appliance.credentials import passwords
 from appliance.errors import LastAdmin, NameTaken, NameUnfit, NoSuchAccount, SignInWrong
 from appliance.rights import Role
-from appliance.store import accounts, audit, sessions
+from appliance.store import accounts, audit, sessions, uploads
 from appliance.store.accounts import Account
 from appliance.store.audit import Actor
 from appliance.store.ledger import Ledger
@@ -100,11 +100,15 @@ def change(
 
 
 def remove(ledger: Ledger, actor: Actor, account: Account) -> None:
-    """Forget an account. Raises LastAdmin, NoSuchAccount."""
+    """Forget an account. What it sent is nobody's then, and whoever gets the name sees none of it.
+
+    Raises LastAdmin, NoSuchAccount.
+    """
     with ledger.writing():
         before = _there(accounts.get(ledger, account.id), account.name)
         _keep_an_admin(ledger, before)
         accounts.remove(ledger, before.id)
+        uploads.disown(ledger, f"user:{before.name}")
         audit.add(ledger, actor, "account-removed", f"user:{before.name}")
 
 

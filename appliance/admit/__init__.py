@@ -18,14 +18,19 @@ from appliance.admit import rules
 from appliance.errors import ApplianceError, SourceChanged, SourceMissing
 from appliance.nouns import Options, Source, display
 from appliance.states import LIVE, State
-from appliance.store import exports, jobs, sightings
+from appliance.store import exports, jobs, sightings, uploads
 from appliance.store.exports import Published
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from appliance.store.shares import ShareRow
+from appliance.store.uploads import Upload
 
 SHORT_BYTES: Final = 8 << 20  # four minutes as WAV, eight as MP3: taken before longer ones
 SHORT: Final = 1  # its priority
+EXPRESS: Final = 2  # of what somebody waits for with an open connection: before all others
+EXPRESS_BYTES: Final = (
+    25 << 20
+)  # as much as OpenAI's own service takes; more is nobody's quick word
 ASK_ABOVE: Final = 200  # recordings in a share we have never seen, before we ask a person
 
 
@@ -71,17 +76,35 @@ def admit(ledger: Ledger, source: Source, options: Options) -> Job | None:
     """Write a settled file's sighting and its job, in one transaction.
 
     A job of this very source that waited for the file goes back into the queue; jobs of
-    what the file was before end. None when there is nothing to do about it.
+    what the file was before end. None when there is nothing to do about it. What was sent to
+    the box is asked for as its sender has said, whoever finds it.
     """
     with ledger.writing():
+        sent = uploads.of_source(ledger, source)
+        if sent is not None:
+            options = sent.options
+            uploads.arrived(ledger, sent.id)
         before = sightings.get(ledger, source.share, source.path)
         correlation = before.correlation if before else new_correlation()
         was_gone = before is not None and before.state == sightings.GONE
         sightings.note(ledger, source, sightings.SETTLED, correlation=correlation)
         end_live(ledger, source.share, source.path, SourceChanged, but=source)
-        priority = SHORT if source.size <= SHORT_BYTES else 0
-        born = jobs.add(ledger, source, options, correlation=correlation, priority=priority)
+        born = jobs.add(
+            ledger,
+            source,
+            options,
+            correlation=correlation,
+            priority=_priority(source, sent),
+            who=sent.who if sent else "watch",
+            submitter=sent.who if sent else None,
+        )
         return born or _again(ledger, jobs.find(ledger, source), options, was_gone=was_gone)
+
+
+def _priority(source: Source, sent: Upload | None) -> int:
+    if sent is not None and sent.kind == uploads.ANSWERED and source.size <= EXPRESS_BYTES:
+        return EXPRESS
+    return SHORT if source.size <= SHORT_BYTES else 0
 
 
 def _again(ledger: Ledger, job: Job | None, options: Options, *, was_gone: bool) -> Job | None:

@@ -64,6 +64,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "too-deep": "It lies more than 32 folders deep.",
     "not-adopted": "It was there before the share was adopted; nothing runs until you decide: "
     "`appliance share adopt NAME --existing ignore|process`.",
+    "forgotten": "Somebody had its job forgotten; a file that changes is taken again.",
     "old-file": "It was there before the share was adopted, and old files were to be left alone.",
 }
 

@@ -1,21 +1,23 @@
-"""Verbs about jobs: list, show, follow, retry, cancel."""
+"""Verbs about jobs: list, show, follow, export, retry, hold, release, cancel."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import click
 
-from appliance import daemon, errors
+from appliance import daemon, errors, moves
 from appliance.bell import Bell
-from appliance.cli import telling
+from appliance.cli import remote, telling
 from appliance.cli.columns import columns, cut, length, padded, when
 from appliance.cli.progress import bar, moving
 from appliance.cli.site import Site, plain, say, site
+from appliance.export import EXPORTERS
 from appliance.nouns import Notice, display
 from appliance.states import ENDED, State
 from appliance.store import attempts, events, exports, revisions, transcripts
@@ -24,9 +26,20 @@ from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 
 
+class Step(Protocol):
+    """One of appliance.moves."""
+
+    def __call__(self, ledger: Ledger, job: Job, /, *, who: str) -> Job: ...
+
+
 @click.group()
-def jobs() -> None:
-    """Look at jobs and move them."""
+@click.option("--url", metavar="URL", help="Ask another box, over its API: https://box.")
+@click.option("--key", metavar="FILE", help="The file that holds a key of that box; -: stdin.")
+@click.pass_context
+def jobs(context: click.Context, url: str | None, key: str | None) -> None:
+    """Look at jobs and move them, here or (--url) on another box."""
+    if url is not None:
+        context.obj.box = context.with_resource(remote.client_of(url, key))
 
 
 def row_of(job: Job, board: dict[int, dict[str, Any]]) -> dict[str, Any]:
@@ -106,6 +119,9 @@ def _local(at: str) -> str:
 @site
 def list_(of: Site, states: tuple[str, ...], limit: int) -> None:
     """The newest jobs."""
+    if of.box is not None:
+        remote.listed(of, of.box, states, limit)
+        return
     with of.ledger() as ledger:
         board = daemon.progress_board(of.settings().run_dir)
         found = store.listing(ledger, [State(state) for state in states], limit=limit)
@@ -149,6 +165,11 @@ def _state(job: Job, board: dict[int, dict[str, Any]]) -> str:
 @site
 def show(of: Site, number: int, *, whole: bool, attempt: int | None) -> None:
     """Everything about one job."""
+    if of.box is not None:
+        if whole or attempt is not None:
+            raise click.UsageError("a log is read on the box itself")
+        remote.shown(of, of.box, number)
+        return
     with of.ledger() as ledger:
         job = _get(ledger, number)
         settings = of.settings()
@@ -187,6 +208,8 @@ def _field(name: str, value: object) -> None:
 @site
 def follow(of: Site, number: int) -> None:
     """Wait until a job has ended; exit 1 unless it is done."""
+    if of.box is not None:
+        remote.followed(of, of.box, number)
     with of.ledger() as ledger:
         run_dir = of.settings().run_dir
         _get(ledger, number)
@@ -210,16 +233,23 @@ def follow(of: Site, number: int) -> None:
 @site
 def retry(of: Site, numbers: tuple[int, ...]) -> None:
     """Put failed jobs back into the queue; done ones are transcribed anew, uncorrected."""
+    _move(of, numbers, "retry", moves.retry)
 
-    def again(ledger: Ledger, job: Job, who: str) -> Job:
-        bell = Bell(of.settings().state_dir)
-        queued = store.requeue(ledger, job, who=who)
-        bell.ring(job.id)
-        bell.close()
-        return queued
 
-    _each(of, numbers, again)
-    of.tell_if_stopped()
+@jobs.command()
+@click.argument("numbers", nargs=-1, type=int, required=True)
+@site
+def hold(of: Site, numbers: tuple[int, ...]) -> None:
+    """Let jobs wait until somebody releases them."""
+    _move(of, numbers, "hold", moves.hold)
+
+
+@jobs.command()
+@click.argument("numbers", nargs=-1, type=int, required=True)
+@site
+def release(of: Site, numbers: tuple[int, ...]) -> None:
+    """Let jobs that are held go on."""
+    _move(of, numbers, "release", moves.release)
 
 
 @jobs.command()
@@ -227,14 +257,37 @@ def retry(of: Site, numbers: tuple[int, ...]) -> None:
 @site
 def cancel(of: Site, numbers: tuple[int, ...]) -> None:
     """Stop jobs: at once when they wait, at their next window when they run."""
+    _move(of, numbers, "cancel", moves.cancel)
 
-    def stop(ledger: Ledger, job: Job, who: str) -> Job:
-        if job.state in ENDED:
-            sentence = f"job {job.id} is already {job.state}; there is nothing to cancel"
-            raise click.ClickException(sentence)
-        return store.cancel(ledger, job, who=who)
 
-    _each(of, numbers, stop)
+@jobs.command()
+@click.argument("number", type=int)
+@click.option("--format", "-f", "format_", default="txt", type=click.Choice([*EXPORTERS]))
+@click.option("--out", "-o", metavar="FILE", help="A file that is not there yet; -: stdout.")
+@site
+def export(of: Site, number: int, format_: str, out: str | None) -> None:
+    """Fetch a job's text from another box (--url); here it lies beside the recording."""
+    if of.box is None:
+        raise click.UsageError("on this box the text lies beside the recording: jobs show")
+    remote.exported(of.box, number, format_, out)
+
+
+def _move(of: Site, numbers: tuple[int, ...], verb: str, step: Step) -> None:
+    """Take the same step with each of these jobs; whoever carries them on is rung for."""
+    if of.box is not None:
+        remote.moved(of, of.box, numbers, verb)
+        return
+
+    def act(ledger: Ledger, job: Job, who: str) -> Job:
+        moved = step(ledger, job, who=who)
+        if moved.state is State.QUEUED:
+            with contextlib.closing(Bell(of.settings().state_dir)) as bell:
+                bell.ring(job.id)
+        return moved
+
+    _each(of, numbers, act)
+    if verb in ("retry", "release"):
+        of.tell_if_stopped()
 
 
 def _each(of: Site, numbers: tuple[int, ...], act: Callable[[Ledger, Job, str], Job]) -> None:
@@ -243,10 +296,7 @@ def _each(of: Site, numbers: tuple[int, ...], act: Callable[[Ledger, Job, str], 
     with of.ledger() as ledger:
         for number in numbers:
             job = _get(ledger, number)
-            try:
-                moved = act(ledger, job, who)
-            except ValueError as error:  # not a step of the table of states
-                raise click.ClickException(str(error)) from error
+            moved = act(ledger, job, who)
             moves.append({"id": number, "state": str(moved.state)})
             if not of.as_json:
                 click.echo(f"{number}: {moved.state}")

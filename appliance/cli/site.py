@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from appliance import settings
+from appliance.client import Client
 from appliance.errors import NotReachable
 from appliance.health import alive
 from appliance.settings import Settings
@@ -27,6 +28,7 @@ class Site:
         self.file = file
         self.as_json = as_json
         self.verbose = verbose
+        self.box: Client | None = None  # another one that is asked instead
 
     def settings(self) -> Settings:
         """Read the settings. Raises SettingsInvalid."""

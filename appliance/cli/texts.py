@@ -28,7 +28,7 @@ from appliance.store.ledger import Ledger
 def search(of: Site, words: tuple[str, ...], shares: tuple[str, ...], limit: int) -> None:
     """Find what was said. Every word must occur; "in quotation marks" they follow each other."""
     with of.ledger() as ledger:
-        found = index.find(ledger, " ".join(words), shares=shares or None, limit=limit)
+        found = index.find(ledger, " ".join(words), shares=frozenset(shares) or None, limit=limit)
         is_whole = index.left(ledger) is None
     if of.as_json:
         of.table([{**asdict(hit), "path": display(hit.path)} for hit in found], ())

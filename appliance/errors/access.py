@@ -36,12 +36,24 @@ class NotAllowed(AccessError):
     hint = "Ask an admin of the box for it."
 
 
+class ConfirmNeeded(AccessError):
+    code = "access.confirm-needed"
+    message = "This needs a password that was given a moment ago."
+    hint = "Confirm it at /confirm, then ask again; a program uses a key of scope admin."
+
+
 class KeyRefused(AccessError):
     """Mistyped, unknown, expired and revoked alike: a stranger learns nothing."""
 
     code = "access.key-refused"
     message = "This key opens nothing."
     hint = "Look at `appliance key list`: it may be mistyped, expired or revoked."
+
+
+class KeyUnsafe(AccessError):
+    code = "access.key-unsafe"
+    message = "A key would cross the network in the clear to {where}; it was not sent."
+    hint = "Use https, or http to this machine itself."
 
 
 class FormStale(AccessError):

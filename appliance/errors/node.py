@@ -195,6 +195,19 @@ class IsolationWeak(NodeError):
     note = False
 
 
+class LimitsWeak(NodeError):
+    """Found when a worker starts whose settings have `require_cgroups`."""
+
+    code = "node.limits-weak"
+    message = "The kernel does not hold the limits of each job, as [worker] wants: {how}."
+    hint = (
+        "Run the worker under systemd with `Delegate=cpu memory pids` (the unit appliance-worker "
+        "does) on a kernel with cgroup v2 alone, or set require_cgroups = false."
+    )
+    retry = Retry.NEVER
+    note = False
+
+
 class BoxUnwell(NodeError):
     """Found by a look at the box, never raised by its work: no job is charged for it."""
 

@@ -19,6 +19,14 @@ class NotReachable(ApplianceError):
     hint = "Is the appliance running? Start it with `appliance up`."
 
 
+class BoxRefused(ApplianceError):
+    """Another box, asked over its API, did not do it."""
+
+    code = "policy.box-refused"
+    message = "The box answers {told}: {why}"
+    hint = "{step} Its page /help/{told} says more."
+
+
 class Cancelled(ApplianceError):
     code = "policy.cancelled"
     message = "Somebody cancelled this recording."
@@ -59,6 +67,48 @@ class EditRefused(ApplianceError):
     code = "policy.edit-refused"
     message = "This edit of recording {job} cannot be made: {why}."
     hint = "Open the text again and repeat your edit."
+
+
+class StepRefused(ApplianceError):
+    """The table of states has no such step, or somebody else was quicker."""
+
+    code = "policy.step-refused"
+    message = "Recording {job} is {state}; it cannot be {wanted} now."
+    hint = "Look at it again; what runs can be cancelled, what has ended can be retried."
+
+
+class NotReady(ApplianceError):
+    code = "policy.not-ready"
+    message = "Recording {job} is {state}; there is no text of it yet."
+    hint = "Ask again once it is done; if it failed, retry it first."
+
+
+class TagMissing(ApplianceError):
+    """An edit must name the text it was made on (RFC 6585, 428)."""
+
+    code = "policy.tag-missing"
+    message = "This edit does not say which text of recording {job} it was made on."
+    hint = "Send the ETag of the text that you read as If-Match."
+
+
+class NothingChosen(ApplianceError):
+    code = "policy.nothing-chosen"
+    message = "This would forget every job; say which."
+    hint = "Name jobs, states, a share, a tag or a time; with dry_run you see what would go."
+
+
+class StreamsFull(ApplianceError):
+    code = "policy.streams-full"
+    message = "As many programs listen to this box as it can serve at once."
+    hint = "Ask /api/v1/events without a stream every few seconds, or try again later."
+
+
+class RequestUnfit(ApplianceError):
+    """A program sent something of another shape than the API's document says."""
+
+    code = "policy.request-unfit"
+    message = "This request does not fit: {where}: {why}."
+    hint = "Correct it; /api/v1/openapi.json says what is expected."
 
 
 class Bug(ApplianceError):

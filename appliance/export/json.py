@@ -40,7 +40,7 @@ def render(transcript: Transcript, _rules: Rules) -> bytes:
         "language_probability": transcript.language_probability,
         "duration": transcript.duration,
         "model": transcript.model,
-        "text": _text(transcript),
+        "text": whole_text(transcript),
         "segments": [_segment(segment) for segment in transcript.segments],
         "words": [_word(word) for segment in transcript.segments for word in segment.words],
         "warnings": [asdict(note) for note in notes(transcript)],
@@ -100,7 +100,8 @@ def _each(items: object, *, without: tuple[str, ...] = ()) -> list[dict[str, obj
     return [{key: item[key] for key in item if key not in without} for item in items]
 
 
-def _text(transcript: Transcript) -> str:
+def whole_text(transcript: Transcript) -> str:
+    """Everything that was said, in one line."""
     text = ""
     parts = []
     for segment in transcript.segments:

@@ -29,11 +29,12 @@ from appliance.errors import (
     WatchStopped,
     WorkerStopped,
 )
-from appliance.health import alive, isolation, keeping, models, ready, room, telling
+from appliance.health import alive, holding, isolation, keeping, models, ready, room, telling
 from appliance.health.finding import Finding, Level, named
+from appliance.nouns import UPLOADS
 from appliance.settings import GB, Settings
 from appliance.states import State
-from appliance.store import alerts, board, clocks, gates, housekeeping, jobs, shares
+from appliance.store import alerts, board, clocks, gates, housekeeping, jobs, pause, shares
 from appliance.store.board import Tally
 from appliance.store.ledger import Ledger
 
@@ -176,7 +177,7 @@ def gpu(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
 
 def every_share(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
     """Is each share there, the right one, and does it let us write?"""
-    for share in settings.share:
+    for share in settings.watched:
         row = shares.get(ledger, share.name)
         if gate := gates.named(ledger, f"share:{share.name}"):
             yield named("share", gate.error, subject=share.name, since_ms=gate.since_ms)
@@ -187,7 +188,7 @@ def every_share(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
         elif row.state == "online":
             text = f"{share.name} ({share.root}) is online, found by {row.method}"
             yield Finding("share", Level.OK, text, subject=share.name)
-        else:
+        elif share.name != UPLOADS or row.state in _LOOKS:  # one of our own is there unlooked at
             level, looks = _LOOKS.get(row.state, (Level.WARN, f"is {row.state}"))
             text = f"The share {share.name} {looks}: {row.why or 'not looked at yet'}."
             yield Finding("share", level, text, subject=share.name)
@@ -226,6 +227,17 @@ def walls(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
         yield Finding("isolation", Level.OK, "strangers' files are decoded behind every wall")
 
 
+def limits(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
+    """Who holds each job to its limits?"""
+    mode = holding.known(settings.run_dir)
+    if mode is None:
+        return  # no worker has started, and that is said elsewhere
+    if settings.worker.require_cgroups and (weak := holding.weakness(mode)):
+        yield named("limits", weak)
+    else:
+        yield Finding("limits", Level.OK, f"{mode} ({holding.HOW[mode]})")
+
+
 def clock(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
     """Has the clock gone back?"""
     if behind := clocks.behind_ms(ledger, ledger.clock()):
@@ -237,7 +249,7 @@ def clock(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
 def idle(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
     """Does the queue move?"""
     waiting = jobs.counts(ledger).get(State.QUEUED, 0)
-    if not waiting or board.page(ledger, [State.RUNNING], limit=1):
+    if not waiting or pause.now(ledger) or board.page(ledger, [State.RUNNING], limit=1):
         return
     (first,) = board.next_up(ledger, limit=1) or (None,)
     if first is not None and ledger.clock().wall_ms - first.updated_ms > _IDLE_MS:
@@ -322,6 +334,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         news=False,
     ),
     Check("isolation", "Walls around the decoder", walls, _WORKS, needs=Level.WARN),
+    Check("limits", "Limits of each job", limits, _NOTHING),
     Check(
         *("clock", "The clock", clock),
         "Recordings are not affected, but hours on the page, in logs and transcripts are wrong.",

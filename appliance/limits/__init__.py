@@ -9,6 +9,9 @@ then Confinement says so, and the child runs on with what was achieved.
     child      the parent's side: spawn, wait, kill, how it ended
     template   a child that is ready forks others that are
     nursery    a template that is always there
+    held       a job's child and its group: its limits, its end, what it has used
+    cgroup     the groups, and what can be limited in them here
+    sampling   memory that no group holds, looked at
     walls      the child's side: confine, seal, the clock
     landlock   the wall around the file system
     seccomp    the wall around the kernel: what a sealed child may call
@@ -17,9 +20,12 @@ then Confinement says so, and the child runs on with what was achieved.
 Not here: which limits a job gets (settings), what its death costs it (tasks).
 """
 
+from appliance.limits.cgroup import Mode, Place, choose
 from appliance.limits.child import Child, Verdict, spawn
+from appliance.limits.held import Held
 from appliance.limits.nursery import Nursery
 from appliance.limits.probe import probe
+from appliance.limits.sampling import Sampler
 from appliance.limits.template import Forked, Gone, Template, serve
 from appliance.limits.walls import (
     MB,
@@ -41,10 +47,15 @@ __all__ = [
     "Confinement",
     "Forked",
     "Gone",
+    "Held",
     "Limits",
+    "Mode",
     "Nursery",
+    "Place",
+    "Sampler",
     "Template",
     "Verdict",
+    "choose",
     "confine",
     "given",
     "probe",

@@ -1,9 +1,6 @@
 """The parent's side: start a child, wait for it, kill it, and say how it ended.
 
-Where cgroup v2 is delegated, `spawn` is the place to put the child into one, and
-Verdict.out_of_memory the place to say what its memory.events counted; no signature changes.
-
-Not here: what the child gives up (walls).
+Not here: what the child gives up (walls), the group of a job's child (held).
 """
 
 from __future__ import annotations
@@ -36,6 +33,7 @@ class Verdict:
     out_of_cpu: bool
     out_of_time: bool
     orphaned: bool = False  # it died because what it was forked from did
+    refused_tasks: int = 0  # processes and threads that it was not allowed to start
 
 
 class Child:

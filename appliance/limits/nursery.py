@@ -19,7 +19,7 @@ from appliance.limits.template import Forked, Gone, Template
 from appliance.limits.walls import Limits
 
 log = logging.getLogger("appliance.limits")
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 240.0
 _TRIES: Final = 3  # templates that a child is asked of, and starts before none is said to start
 _REST_SECONDS: Final = 0.2  # between a template that died and the next
 
@@ -39,12 +39,15 @@ class Nursery:
         self._thread = threading.Thread(target=self._keep, name=f"{kind}s", daemon=True)
         self._thread.start()
 
-    def born(self, fd: int) -> Forked:
-        """A new child, handed its own copy of `fd`. Raises NodeIO where none starts."""
+    def born(self, fd: int, limits: Limits | None = None) -> Forked:
+        """A new child, handed its own copy of `fd`. Raises NodeIO where none starts.
+
+        `limits` are what its end is judged by, where they are not those of all.
+        """
         for _ in range(_TRIES):
             template = self._ready()
             try:
-                return template.fork(fd)
+                return template.fork(fd, limits)
             except Gone:
                 self._lost(template)
         raise NodeIO(where=self._kind, why=f"no {self._kind} starts: it dies at once")

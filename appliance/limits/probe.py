@@ -15,7 +15,7 @@ from typing import Final
 from appliance.limits.walls import Confinement
 from appliance.values import from_json
 
-_SECONDS: Final = 30.0
+_SECONDS: Final = 120.0  # a slow disk, a box that is just starting everything else
 _PROGRAM: Final = """
 import dataclasses, json, sys
 from appliance import limits

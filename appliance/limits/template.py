@@ -33,7 +33,8 @@ from appliance.limits.child import Child, Verdict, has_ended, verdict
 from appliance.limits.walls import Limits
 
 _FRAME: Final = 4_096
-_READY_SECONDS: Final = 60.0
+_READY_SECONDS: Final = 240.0  # to load everything on a slow box; a death is noticed at once
+_ANSWER_SECONDS: Final = 60.0
 _PDEATHSIG: Final = 1
 
 
@@ -73,22 +74,25 @@ class Template:
         except Gone:
             raise Gone(str(self.close())) from None
 
-    def fork(self, fd: int) -> Forked:
-        """Have it fork a child that is handed `fd`. Raises Gone."""
+    def fork(self, fd: int, limits: Limits | None = None) -> Forked:
+        """Have it fork a child that is handed `fd`. Raises Gone.
+
+        `limits` are what its end is told by, where they are not those of all.
+        """
         with self._talking:
             try:
                 socket.send_fds(self._socket, [b"fork"], [fd])
             except OSError as error:
                 raise Gone from error
-            pid, pidfd = self._receive("forked", _READY_SECONDS)
-        return Forked(self, pid, pidfd, self._limits)
+            pid, pidfd = self._receive("forked", _ANSWER_SECONDS)
+        return Forked(self, pid, pidfd, limits or self._limits)
 
     def ending(self, pid: int) -> list[Any] | None:
         """How a child of it has ended, once the kernel says so; None: the template has, too."""
         with self._talking:
             try:
                 while pid not in self._endings:
-                    self._receive("ended", _READY_SECONDS)
+                    self._receive("ended", _ANSWER_SECONDS)
             except Gone:
                 return None
             return self._endings.pop(pid)
@@ -138,9 +142,13 @@ class Forked:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
+    def has_ended(self, timeout: float | None) -> bool:
+        """Tell whether it has ended, at the latest after `timeout` seconds."""
+        return self._verdict is not None or has_ended(self._pidfd, timeout)
+
     def wait(self, timeout: float | None = None) -> Verdict | None:
         """Wait for the end; None when `timeout` seconds did not bring it."""
-        if self._verdict is None and has_ended(self._pidfd, timeout):
+        if self._verdict is None and self.has_ended(timeout):
             told = self._template.ending(self.pid)
             code, rss_peak, cpu = told or (-signal.SIGKILL, 0, 0.0)
             found = verdict(code, rss_peak, cpu, self._limits, 0)

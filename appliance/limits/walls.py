@@ -42,6 +42,8 @@ class Limits:
     wall_seconds: int = 6 * 3_600  # from `start_clock` on
     file_bytes: int = 16 * MB  # the longest file it may write, its log counted
     open_files: int = 64
+    cpus: float = 2.0  # processors; held where there is a controller for it
+    tasks: int = 64  # processes and threads; likewise, behind a wall that allows none at all
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from appliance.settings.sections import (
     Profile,
     RetentionSettings,
     Share,
+    UploadSettings,
     WebSettings,
     WorkerSettings,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "RetentionSettings",
     "Settings",
     "Share",
+    "UploadSettings",
     "WebSettings",
     "WorkerSettings",
     "default_file",

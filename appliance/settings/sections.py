@@ -73,7 +73,18 @@ class NodeSettings(Section):
     spool_gb: Positive = 20.0
 
 
-class Share(Section):
+Memory = Annotated[int, Field(ge=128)]  # MB
+
+
+class JobLimits(Section):
+    """What one job may use up, where it is not what [worker] says (None)."""
+
+    job_memory_mb: Memory | None = None
+    job_cpu: Positive | None = None
+    job_timeout_factor: Positive | None = None
+
+
+class Share(JobLimits):
     """A folder tree we watch."""
 
     name: Name
@@ -89,7 +100,7 @@ class Share(Section):
     quiet_seconds: Positive | None = None  # None: 2 on a local disk, 15 on a network share
 
 
-class Profile(Section):
+class Profile(JobLimits):
     """How a kind of recording is transcribed."""
 
     model: str = "selftest"
@@ -136,10 +147,11 @@ class WorkerSettings(Section):
 
     count: Annotated[int, Field(ge=0, le=64)] = 0  # threads; 0: as many as are of use
     max_attempts: Annotated[int, Field(ge=1)] = 13  # failures of any kind; the budgets allow 13
-    job_memory_mb: Annotated[int, Field(ge=128)] = 1024
-    job_cpu: Positive = 1.0  # processors
-    job_timeout_factor: Positive = 4.0  # times the length of the recording, at least ten minutes
-    require_cgroups: bool = False
+    job_memory_mb: Memory = 1024
+    job_cpu: Positive = 2.0  # processors
+    job_timeout_factor: Positive = 4.0  # times the length of the recording, and at least so much:
+    job_timeout_least_s: Positive = 600.0
+    require_cgroups: bool = False  # refuse to work where the kernel does not hold these limits
     require_isolation: bool = False  # refuse to decode unless every wall around it stands
 
     @property
@@ -164,14 +176,26 @@ class BackupSettings(Section):
 
 
 class RetentionSettings(Section):
-    """How long the box keeps its own records. Originals and exports never go."""
+    """How long the box keeps its own records, and what was uploaded to it. What lies in a share
+    never goes.
+    """
 
     logs_days: Positive = 90  # of attempts
     events_days: Positive = 365  # of jobs that have ended
     sightings_days: Positive = 90  # of files that are gone
-    uploads_days: Positive = 30
+    uploads_days: Positive = 30  # recordings that were uploaded, and their transcripts as files
+    answered_days: Positive = 1  # those whose text went straight back, and that text
     quarantine_days: Positive = 30  # what was damaged and put aside
     partials_days: Positive = 1  # half a model, half a backup, copies that nobody reads
+
+
+class UploadSettings(Section):
+    """Recordings that come over the page or the API, into a share that is the box's own."""
+
+    enabled: bool = True
+    profile: str = "default"
+    max_bytes: Annotated[int, Field(gt=0)] = 20 * GB
+    per_person_gb: Positive = 100.0  # what one person's, or one key's, may take altogether
 
 
 class WebSettings(Section):

@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import Field, model_validator
 
 from appliance import links
-from appliance.nouns import SEVERAL, Options, Replacement
+from appliance.nouns import SEVERAL, UPLOADS, Options, Replacement
 from appliance.settings.notify import NotifySettings
 from appliance.settings.sections import (
     AUTO,
     BackupSettings,
     DiskSettings,
     EngineSettings,
+    JobLimits,
     NodeSettings,
     Profile,
     RetentionSettings,
     Section,
     Share,
+    UploadSettings,
     WebSettings,
     WorkerSettings,
 )
@@ -33,6 +36,16 @@ BOX_STATE: Final = "/var/lib/appliance"
 BOX_LISTEN: Final = "/run/appliance/web.sock"  # nginx stands before it
 LAPTOP_FILE: Final = "appliance.toml"
 LAPTOP_STATE: Final = ".appliance"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What one job may use up."""
+
+    job_memory_mb: int
+    job_cpu: float  # processors
+    job_timeout_factor: float  # times the length of its recording
+    job_timeout_least_s: float
 
 
 class Settings(Section):
@@ -46,6 +59,7 @@ class Settings(Section):
     disk: DiskSettings = DiskSettings()
     backup: BackupSettings = BackupSettings()
     retention: RetentionSettings = RetentionSettings()
+    uploads: UploadSettings = UploadSettings()
     web: WebSettings = WebSettings()
     notify: NotifySettings = NotifySettings()
 
@@ -81,14 +95,31 @@ class Settings(Section):
         """A path below the state directory."""
         return os.path.join(self.state_dir, *parts)
 
+    @property
+    def watched(self) -> tuple[Share, ...]:
+        """Every share there is: those of the site, and the box's own, in which uploads lie."""
+        if not self.uploads.enabled:
+            return self.share
+        own = Share(
+            name=UPLOADS,
+            root=self.state(UPLOADS),
+            profile=self.uploads.profile,
+            max_bytes=self.uploads.max_bytes,
+            existing="process",
+            require_marker=False,
+            error_files=False,  # nobody looks into that folder but through the page
+        )
+        return (*self.share, own)
+
     def share_named(self, name: str) -> Share | None:
         """The share of that name, if it is (still) configured."""
-        return next((share for share in self.share if share.name == name), None)
+        return next((share for share in self.watched if share.name == name), None)
 
     def options_for(self, share: Share) -> Options:
         """What a recording in this share is asked for, before its folder has a word."""
         profile = self.profile.get(share.profile, Profile())
-        said = profile.model_dump(exclude={"formats", "language", "replacements"})
+        elsewhere = {"formats", "language", "replacements", *JobLimits.model_fields}
+        said = profile.model_dump(exclude=elsewhere)
         return Options(
             profile=share.profile,
             formats=share.formats or profile.formats,
@@ -97,11 +128,32 @@ class Settings(Section):
             **said,
         )
 
+    def limits_for(self, share: Share, profile: str) -> Allowed:
+        """What one job may use up: as its share says, else its profile, else [worker]."""
+        said = (share, self.profile.get(profile, Profile()), self.worker)
+        return Allowed(
+            **{
+                name: next(value for one in said if (value := getattr(one, name)) is not None)
+                for name in JobLimits.model_fields
+            },
+            job_timeout_least_s=self.worker.job_timeout_least_s,
+        )
+
+    @property
+    def most_memory_mb(self) -> int:
+        """The most memory that any job may use."""
+        said = (one.job_memory_mb for one in (*self.share, *self.profile.values()))
+        return max(self.worker.job_memory_mb, *(mb for mb in said if mb is not None), 0)
+
 
 def _contradictions(settings: Settings) -> Iterator[str]:
     names = [share.name for share in settings.share]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"share: two shares are named {name}"
+    if UPLOADS in names:
+        yield f"share: {UPLOADS} is the name of the box's own share; choose another"
+    if settings.uploads.profile not in ("default", *settings.profile):
+        yield f"uploads: there is no [profile.{settings.uploads.profile}]"
     state_dir = links.resolved(settings.state_dir)
     shares = [(share, links.resolved(share.root)) for share in settings.share]
     for share, root in shares:

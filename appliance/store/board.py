@@ -7,8 +7,10 @@ Not here: one job by its number or its file, moving it (jobs), who needs a hand 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from appliance.nouns import Source
 from appliance.rights import Shares
@@ -16,7 +18,7 @@ from appliance.states import State
 from appliance.store.jobs import SELECT, Job, from_row
 from appliance.store.ledger import Ledger
 from appliance.store.schema import HAS_ENDED
-from appliance.store.sight import within
+from appliance.store.sight import of_jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,38 @@ class Tally:
     failed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which jobs are meant, beside their states; what is None or empty chooses nothing out."""
+
+    share: str | None = None
+    numbers: Sequence[int] = ()
+    tags: Sequence[str] = ()  # any of them
+    since_ms: int | None = None  # found then, or later
+    until_ms: int | None = None  # found before then
+    named: str = ""  # what the recording's path holds somewhere, whatever the case of its letters
+
+    def conditions(self) -> Iterator[tuple[str, Sequence[object]]]:
+        """As conditions of a question, with their values."""
+        if self.share is not None:
+            yield "job.share = ?", [self.share]
+        if self.numbers:
+            yield f"job.id IN ({_marks(self.numbers)})", self.numbers
+        if self.tags:
+            tagged = f"SELECT job FROM tag WHERE name IN ({_marks(self.tags)})"
+            yield f"job.id IN ({tagged})", self.tags
+        if self.since_ms is not None:
+            yield "job.created_ms >= ?", [self.since_ms]
+        if self.until_ms is not None:
+            yield "job.created_ms < ?", [self.until_ms]
+        if self.named:
+            literal = re.sub(r"([%_\\])", r"\\\1", self.named)
+            yield r"CAST(job.path AS TEXT) LIKE ? ESCAPE '\'", [f"%{literal}%"]
+
+
+EVERY: Final = Choice()
+
+
 def page(
     ledger: Ledger,
     states: Sequence[State] = (),
@@ -36,13 +70,14 @@ def page(
     before: int | None = None,
     limit: int = 50,
     shares: Shares = None,
+    choice: Choice = EVERY,
 ) -> list[Job]:
     """Jobs by number, newest first: those below `before`, in these states and that share."""
-    asked: list[tuple[str, Sequence[object]]] = [within(shares)]
+    asked = [of_jobs(shares), *choice.conditions()]
     if states:
-        asked.append((f"state IN ({', '.join('?' * len(states))})", states))
+        asked.append((f"state IN ({_marks(states)})", [*states]))
     if share is not None:
-        asked.append(("share = ?", [share]))
+        asked.append(("job.share = ?", [share]))
     if before is not None:
         asked.append(("job.id < ?", [before]))
     where = " AND ".join(condition for condition, _ in asked)
@@ -51,9 +86,24 @@ def page(
     return [from_row(row) for row in rows]
 
 
+def counts(ledger: Ledger, choice: Choice, *, shares: Shares = None) -> dict[State, int]:
+    """How many of the jobs that are meant are in each state."""
+    asked = [of_jobs(shares), *choice.conditions()]
+    where = " AND ".join(condition for condition, _ in asked)
+    values = [value for _, values in asked for value in values]
+    rows = ledger.rows(
+        f"SELECT state, count(*) AS n FROM job WHERE {where} GROUP BY state ORDER BY state", values
+    )
+    return {State(row["state"]): row["n"] for row in rows}
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
 def next_up(ledger: Ledger, *, limit: int = 20, shares: Shares = None) -> list[Job]:
     """Queued jobs in the order in which they are taken."""
-    seen, values = within(shares)
+    seen, values = of_jobs(shares)
     rows = ledger.rows(
         f"{SELECT} WHERE state = ? AND {seen} ORDER BY priority DESC, job.id LIMIT ?",
         [State.QUEUED, *values, limit],
@@ -71,7 +121,7 @@ def in_line(ledger: Ledger, *, limit: int) -> list[Source]:
 
 def lately_ended(ledger: Ledger, *, limit: int = 10, shares: Shares = None) -> list[Job]:
     """What ended last, the newest end first."""
-    seen, values = within(shares)
+    seen, values = of_jobs(shares)
     rows = ledger.rows(
         f"{SELECT} WHERE {HAS_ENDED} AND {seen} ORDER BY updated_ms DESC, job.id DESC LIMIT ?",
         [*values, limit],
@@ -81,7 +131,7 @@ def lately_ended(ledger: Ledger, *, limit: int = 10, shares: Shares = None) -> l
 
 def tally(ledger: Ledger, *, since_ms: int, shares: Shares = None) -> Tally:
     """How many jobs have ended since then."""
-    seen, values = within(shares)
+    seen, values = of_jobs(shares)
     row = ledger.row(
         "SELECT total(state = ?) AS done,"
         " total(state = ? AND coalesce(warnings, '[]') <> '[]') AS warned,"

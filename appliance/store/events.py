@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+from appliance.rights import Shares
 from appliance.states import ENDED, State
+from appliance.store import numbers
 from appliance.store.ledger import Ledger
+from appliance.store.sight import within
+
+_NEWEST: Final = numbers.newest(numbers.EVENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,8 @@ def add(
     """Write one step down, in the caller's transaction."""
     with ledger.writing() as db:
         db.execute(
-            "INSERT INTO event (job, epoch, attempt, was, became, code, who, at_ms)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO event (id, job, epoch, attempt, was, became, code, who, at_ms)"
+            f" VALUES ({_NEWEST} + 1, ?, ?, ?, ?, ?, ?, ?, ?)",
             [job.id, job.epoch, job.attempt, was, became, code, who, ledger.clock().wall_ms],
         )
 
@@ -73,8 +78,8 @@ class End:
 
 def newest(ledger: Ledger) -> int:
     """The number of the last step that any job took."""
-    row = ledger.row("SELECT max(id) AS id FROM event")
-    return int(row["id"] or 0) if row else 0
+    row = ledger.row(f"SELECT {_NEWEST} AS id")
+    return int(row["id"]) if row else 0
 
 
 def ends(
@@ -111,3 +116,31 @@ def expire(ledger: Ledger, *, before_ms: int, batch: int = 500) -> int:
             db.conn.executemany("DELETE FROM event WHERE id = ?", [(one,) for one in numbers])
         gone += len(numbers)
     return gone
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An event with its number, and the recording it is about."""
+
+    id: int
+    job: int
+    share: str
+    path: bytes
+    attempt: int
+    was: str | None
+    became: str
+    code: str | None
+    who: str
+    at_ms: int
+
+
+def since(ledger: Ledger, after: int, *, limit: int, shares: Shares = None) -> list[Step]:
+    """Steps after that number, the oldest first, of jobs in these shares (None: all)."""
+    seen, values = within(shares, "job.share")
+    rows = ledger.rows(
+        "SELECT event.id, event.job, job.share, job.path, event.attempt, event.was, event.became,"
+        " event.code, event.who, event.at_ms FROM event JOIN job ON job.id = event.job"
+        f" WHERE event.id > ? AND {seen} ORDER BY event.id LIMIT ?",
+        [after, *values, limit],
+    )
+    return [Step(**row) for row in rows]

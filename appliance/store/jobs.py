@@ -18,9 +18,9 @@ from appliance.errors import ApplianceError, Budget, Fenced
 from appliance.nouns import Detail, Notice, Options, Source
 from appliance.rights import Shares
 from appliance.states import ENDED, NEXT, Stage, State, Verdict
-from appliance.store import events, gates
+from appliance.store import events, gates, numbers, pause
 from appliance.store.ledger import Ledger, Row
-from appliance.store.sight import within
+from appliance.store.sight import of_jobs
 from appliance.values import from_json, to_json
 
 LINE: Final = "transcription"  # what a job is born for: the whole line
@@ -31,6 +31,7 @@ _COUNTER: Final[Mapping[Budget, str]] = {
     Budget.CRASHES: "crashes",
     Budget.LOSSES: "losses",
 }
+_NUMBER: Final = f"{numbers.newest(numbers.JOB)} + 1"
 SELECT: Final = (
     "SELECT job.*, epoch.options FROM job JOIN epoch ON epoch.job = job.id AND epoch.n = job.epoch"
 )
@@ -72,6 +73,7 @@ class Job:
     correlation: str
     created_ms: int
     updated_ms: int
+    submitter: str | None  # who sent it to the box; None: it was dropped into a share
     options: Options
 
     def spent(self, budget: Budget) -> int:
@@ -104,7 +106,7 @@ def from_row(row: Row) -> Job:
 _PLAIN: Final = (
     *("id", "workload", "epoch", "sha256", "priority", "attempt", "errors", "crashes", "losses"),
     *("owner", "boot_id", "due_bt", "gate", "code", "duration", "correlation"),
-    *("created_ms", "updated_ms"),
+    *("created_ms", "updated_ms", "submitter"),
 )
 
 
@@ -112,10 +114,10 @@ _PLAIN: Final = (
 
 
 def get(ledger: Ledger, job_id: int, *, shares: Shares = None) -> Job | None:
-    """The job of that number, if it lies in one of `shares` (None: wherever it lies)."""
+    """The job of that number, if `shares` lets one see it (None: wherever it lies)."""
     if not 0 < job_id < 1 << 63:
         return None
-    seen, values = within(shares)
+    seen, values = of_jobs(shares)
     row = ledger.row(f"{SELECT} WHERE job.id = ? AND {seen}", [job_id, *values])
     return None if row is None else from_row(row)
 
@@ -160,7 +162,7 @@ def listing(
 
 def counts(ledger: Ledger, *, shares: Shares = None) -> Mapping[State, int]:
     """How many jobs are in each state."""
-    seen, values = within(shares)
+    seen, values = of_jobs(shares)
     rows = ledger.rows(f"SELECT state, count(*) AS n FROM job WHERE {seen} GROUP BY state", values)
     return {State(row["state"]): row["n"] for row in rows}
 
@@ -185,17 +187,21 @@ def add(
     workload: str = LINE,
     priority: int = 0,
     who: str = "watch",
+    submitter: str | None = None,
 ) -> Job | None:
-    """Write a new job and queue it; None when this very source has one already."""
+    """Write a new job and queue it; None when this very source has one already.
+
+    `submitter` is whoever sent the recording to the box, and sees its job wherever it lies.
+    """
     now = ledger.clock()
     with ledger.writing() as db:
         cursor = db.execute(
-            "INSERT INTO job (workload, share, path, size, mtime_ns, state, priority,"
-            " correlation, created_ms, updated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
+            "INSERT INTO job (id, workload, share, path, size, mtime_ns, state, priority,"
+            " correlation, created_ms, updated_ms, submitter)"
+            f" VALUES ({_NUMBER}, {', '.join('?' * 11)}) ON CONFLICT DO NOTHING",
             [
                 *(workload, source.share, source.path, source.size, source.mtime_ns),
-                *(State.DISCOVERED, priority, correlation, now.wall_ms, now.wall_ms),
+                *(State.DISCOVERED, priority, correlation, now.wall_ms, now.wall_ms, submitter),
             ],
         )
         if cursor.rowcount != 1:
@@ -282,7 +288,7 @@ def claim(ledger: Ledger, job_id: int, *, owner: str) -> Job | None:
     now = ledger.clock()
     with ledger.writing() as db:
         job = get(ledger, job_id)
-        if job is None or job.state is not State.QUEUED:
+        if job is None or job.state is not State.QUEUED or pause.now(ledger) is not None:
             return None
         model = None if job.workload == REEXPORT else job.options.model
         if gate := gates.before(ledger, share=job.source.share, model=model):

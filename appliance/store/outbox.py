@@ -165,3 +165,43 @@ def move_bookmark(ledger: Ledger, what: str, at: int) -> None:
             " ON CONFLICT (what) DO UPDATE SET at = excluded.at",
             [what, at],
         )
+
+
+# --- looked at ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A letter, and what became of it."""
+
+    id: str
+    channel: str
+    body: Mapping[str, Any]
+    made_ms: int
+    tries: int
+    state: str  # WAITING, SENT or GIVEN_UP
+    why: str | None  # the last try failed
+    ended_ms: int | None
+
+
+_POSTED: Final = "SELECT id, channel, body, made_ms, tries, state, why, ended_ms FROM outbox"
+
+
+def listing(ledger: Ledger, channel: str, *, limit: int) -> list[Posted]:
+    """Letters of a channel, the newest first."""
+    sql = f"{_POSTED} WHERE channel = ? ORDER BY made_ms DESC, rowid DESC LIMIT ?"
+    rows = ledger.rows(sql, [channel, limit])
+    return [Posted(**{**row, "body": json.loads(row["body"])}) for row in rows]
+
+
+def again(ledger: Ledger, channel: str, number: str) -> bool:
+    """Let a letter that has come to its end be sent once more; say whether there is one."""
+    with ledger.writing() as db:
+        return (
+            db.execute(
+                "UPDATE outbox SET state = ?, tries = 0, due_bt = NULL, why = NULL,"
+                " ended_ms = NULL WHERE id = ? AND channel = ? AND state <> ?",
+                [WAITING, number, channel, WAITING],
+            ).rowcount
+            > 0
+        )

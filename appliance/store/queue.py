@@ -6,6 +6,7 @@ Not here: claiming one (jobs), which of them a thread takes (roster).
 from __future__ import annotations
 
 from appliance.states import State
+from appliance.store import pause
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from appliance.store.schema import TO_EXPORT
@@ -15,8 +16,10 @@ def queued(ledger: Ledger, *, short: bool, limit: int) -> list[int]:
     """Numbers of jobs that may be claimed, the next one first: the short ones, or the others.
 
     An edited text that is only to be exported is short, however long its recording is, and
-    comes before all: a person has just pressed a button.
+    comes before all: a person has just pressed a button. In a pause there is none.
     """
+    if pause.now(ledger) is not None:
+        return []
     if short:
         edited = ledger.rows(
             # The plus keeps SQLite from walking past everything that is queued.

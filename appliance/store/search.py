@@ -24,9 +24,11 @@ from typing import Any, Final
 from sqlite_utils import Database
 
 from appliance.nouns import Transcript
+from appliance.rights import Shares
 from appliance.scripts import has_unspaced
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger, Row
+from appliance.store.sight import of_jobs
 
 MOST_TERMS: Final = 12  # of a question; more are not looked at
 _LONGEST: Final = 80  # characters of a term
@@ -78,6 +80,13 @@ def index(ledger: Ledger, job: Job, transcript: Transcript) -> None:
         for task in _TASKS.keys() - set(job.options.tasks):
             _write(db, job.id, task, ())
         _write(db, job.id, transcript.task, said)
+
+
+def drop(ledger: Ledger, job_id: int) -> None:
+    """Let nothing be found of a job any more; in the caller's transaction."""
+    with ledger.writing() as db:
+        for task in _TASKS:
+            _write(db, job_id, task, ())
 
 
 def row_of(job: int, task: str, segment: int) -> int:
@@ -199,7 +208,7 @@ def find(
     ledger: Ledger,
     question: str,
     *,
-    shares: Sequence[str] | None = None,
+    shares: Shares = None,
     limit: int = 50,
     below: int | None = None,
 ) -> list[Hit]:
@@ -215,7 +224,7 @@ def find(
         return []
     conditions = list(_conditions(sought))
     if shares is not None:
-        conditions.append((f"job.share IN ({', '.join('?' * len(shares))})", [*shares]))
+        conditions.append(of_jobs(shares))
     if below is not None:
         conditions.append(("spoken.id < ?", [min(max(below, 0), 1 << 62)]))
     where = " AND ".join(text for text, _ in conditions)

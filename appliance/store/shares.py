@@ -25,6 +25,7 @@ class ShareRow:
     why: str | None = None
     scanned_ms: int | None = None
     method: str | None = field(default=None)
+    rescan_ms: int | None = None  # when somebody asked for a scan that has not begun
 
 
 def get(ledger: Ledger, name: str) -> ShareRow:
@@ -64,6 +65,16 @@ def seen(
 def scanned(ledger: Ledger, name: str, *, old_files: int) -> None:
     """Note a finished scan, and how many recordings were there before adoption."""
     _set(ledger, name, {"scanned_ms": ledger.clock().wall_ms, "old_files": old_files})
+
+
+def ask_for_scan(ledger: Ledger, name: str) -> None:
+    """Ask the watch for a full scan, soon."""
+    _set(ledger, name, {"rescan_ms": ledger.clock().wall_ms})
+
+
+def scan_begins(ledger: Ledger, name: str) -> None:
+    """Note that what was asked for is under way."""
+    _set(ledger, name, {"rescan_ms": None})
 
 
 def _set(ledger: Ledger, name: str, columns: dict[str, object]) -> None:

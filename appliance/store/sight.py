@@ -8,13 +8,22 @@ Not here: who may see which share (rights).
 
 from __future__ import annotations
 
-from appliance.rights import Shares
+from appliance.rights import Shares, Sight
 
 
 def within(shares: Shares, column: str = "share") -> tuple[str, list[object]]:
     """A condition and its values; None: every share, and the question is as fast as without."""
     if shares is None:
         return "TRUE", []
-    if not shares:
+    named = shares.shares if isinstance(shares, Sight) else shares
+    if not named:
         return "FALSE", []
-    return f"{column} IN ({', '.join('?' * len(shares))})", [*sorted(shares)]
+    return f"{column} IN ({', '.join('?' * len(named))})", [*sorted(named)]
+
+
+def of_jobs(shares: Shares) -> tuple[str, list[object]]:
+    """The same of rows of `job`, in which also stands who has sent the recording."""
+    seen, values = within(shares, "job.share")
+    if not isinstance(shares, Sight):
+        return seen, values
+    return f"({seen} OR job.submitter = ?)", [*values, shares.own]

@@ -96,3 +96,11 @@ def same(
 
 def _transcript(body: bytes) -> Transcript:
     return from_json(Transcript, zlib.decompress(body))
+
+
+def forget(ledger: Ledger, job: Job) -> None:
+    """Drop all that was said in a recording: its transcripts, their edits, what `search` knows."""
+    with ledger.writing() as db:
+        search.drop(ledger, job.id)
+        for table in ("partial", "revision", "transcript"):
+            db.execute(f"DELETE FROM {table} WHERE job = ?", [job.id])

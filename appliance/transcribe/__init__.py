@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from appliance import __version__, journal
-from appliance.decoders import Decoders
+from appliance.decoders import Decoders, Used, nobody
 from appliance.errors import on_the_box
+from appliance.limits import Limits
 from appliance.nouns import Options, Provenance, Source, Staged, Transcript, display
 from appliance.transcribe.assemble import assemble
 from appliance.transcribe.checkpoint import Checkpoint
@@ -32,7 +33,10 @@ class Request:
     options: Options
     correlation: str
     max_seconds: float  # of decoded sound
-    timeout_factor: float  # times the recording's length, at least ten minutes
+    timeout_factor: float  # times the recording's length …
+    timeout_least: float = 600.0  # … and at least so many seconds
+    limits: Limits | None = None  # of its decode child; None: as all have
+    group: str = ""  # the name of the child's group
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +56,14 @@ def transcribe(
     checkpoint: Checkpoint,
     progress: Progress,
     stop: Callable[[], None],
+    used: Used = nobody,
 ) -> Result:
     """Transcribe one staged recording. Raises ApplianceError.
 
     `checkpoint` holds what attempts before this one have heard. `progress(done, total, left)`
     in seconds: of the recording, and until its end by the clock; None while nobody can say.
     `stop()` is called about once a second and raises to end the attempt (Cancelled,
-    Interrupted, Fenced).
+    Interrupted, Fenced). `used` is told what the decode child has used up, however it ends.
     """
     name = display(request.source.name)
     terms = Terms(
@@ -68,11 +73,15 @@ def transcribe(
         options=request.options,
         max_seconds=request.max_seconds,
         timeout_factor=request.timeout_factor,
+        timeout_least=request.timeout_least,
     )
     with on_the_box(request.staged.file):
         source_fd = os.open(request.staged.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        with decoders.take() as child, Relay(terms, child, engine_socket, checkpoint) as relay:
+        with (
+            decoders.take(request.limits, name=request.group, used=used) as child,
+            Relay(terms, child, engine_socket, checkpoint) as relay,
+        ):
             outcome = relay.run(source_fd, progress=progress, stop=stop)
             rss_peak = child.rss_peak()
     finally:

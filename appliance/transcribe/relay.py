@@ -41,7 +41,6 @@ from appliance.transcribe.tally import Language, Out, Tally
 
 MOST_SLOTS: Final = 128  # what an engine may ask for; pages never written cost nothing
 STALL_SECONDS: Final = 300.0
-LEAST_TIMEOUT_SECONDS: Final = 600.0
 ENGINE_PATIENCE_SECONDS: Final = 60.0  # for an engine that restarts
 KNOCK_SECONDS: Final = 10.0  # for an engine that was never there
 WELCOME_SECONDS: Final = 300.0  # for one that loads a large model
@@ -61,6 +60,7 @@ class Terms:
     options: Options
     max_seconds: float
     timeout_factor: float
+    timeout_least: float  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,7 @@ class Relay:
         asked = 0.0
         while not self._tally.is_over():
             now = time.monotonic()
+            self._before_its_deadline(now)
             if now - asked >= 1.0:
                 asked = now
                 stop()
@@ -222,11 +223,13 @@ class Relay:
 
     def _turn(self, stop: Callable[[], None]) -> None:
         poll = select.poll()
-        poll.register(self._child.channel, select.POLLIN)
+        if not self._ended:  # a child that has ended hangs up, and poll tells that without end
+            poll.register(self._child.channel, select.POLLIN)
         if self._engine:
             poll.register(self._engine, select.POLLIN)
-        ready = {fd for fd, _ in poll.poll(1000)}
-        if self._child.channel.fileno() in ready and not self._ended:
+        left = self._deadline() - time.monotonic()
+        ready = {fd for fd, _ in poll.poll(min(1000.0, max(0.0, left * 1000) + 1))}
+        if self._child.channel.fileno() in ready:
             self._from_child()
         try:
             if self._engine and self._engine.fileno() in ready:
@@ -345,9 +348,16 @@ class Relay:
             self._engine_died(stop)  # it says nothing: as good as dead, whatever the child says
         if now - self._moved > STALL_SECONDS:
             raise Stalled(name=self._terms.name, seconds=STALL_SECONDS)
+
+    def _deadline(self) -> float:
+        """When this attempt must have ended, by the monotonic clock."""
         length = min(self._total() or 0.0, self._terms.max_seconds)
-        limit = max(LEAST_TIMEOUT_SECONDS, self._terms.timeout_factor * length)
-        if now - self._begun > limit:
+        limit = max(self._terms.timeout_least, self._terms.timeout_factor * length)
+        return self._begun + limit
+
+    def _before_its_deadline(self, now: float) -> None:
+        if now > (deadline := self._deadline()):
+            limit = deadline - self._begun
             raise SourceTimeout(name=self._terms.name, limit_minutes=limit / 60)
 
     def _child_died(self) -> ApplianceError:

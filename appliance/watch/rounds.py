@@ -170,8 +170,12 @@ class Rounds:
     def _look_after(self, finds: Finds, now: float) -> None:
         """See to what lasts: files that must settle again, adoption, the events."""
         finds.unsettled(now)
-        if shares.get(self._ledger, self._share.name).adopted_ms != finds.row.adopted_ms:
+        row = shares.get(self._ledger, self._share.name)
+        if row.adopted_ms != finds.row.adopted_ms:
             finds.remember()
+            self._full_due = now
+        if row.rescan_ms is not None and self._scan is None:
+            shares.scan_begins(self._ledger, self._share.name)
             self._full_due = now
         if self._hints is not None and not self._hints.alive:
             log.warning("share %s: the events have stopped; listening anew", self._share.name)

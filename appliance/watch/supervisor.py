@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from appliance import daemon, links
+from appliance import daemon, links, receive
 from appliance.errors import AlreadyRunning, LedgerDamaged, NodeError, ShareOffline
 from appliance.settings import Settings, Share
 from appliance.store import gates, schema, shares
@@ -169,8 +169,10 @@ def watch(
     """
     stop = stop or _stop_on_signal()
     schema.prepare(settings.state_dir)
+    if settings.uploads.enabled:
+        receive.prepare(settings)
     with _only_one(settings), Ledger(settings.state_dir) as ledger:
-        children = [Child(settings, share, deadline=deadline) for share in settings.share]
+        children = [Child(settings, share, deadline=deadline) for share in settings.watched]
         try:
             daemon.ready(f"{len(children)} shares")
             while not stop.wait(_TURN_SECONDS):

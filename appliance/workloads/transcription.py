@@ -14,6 +14,7 @@ Not here: how any stage does it (its own module), the last three (ending), how e
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import time
@@ -21,11 +22,12 @@ from collections.abc import Callable
 
 from appliance import logbook, stage, weights
 from appliance.box import Box
-from appliance.errors import Cancelled, ShareOffline, SourceMissing
-from appliance.nouns import Notice, Provenance, Staged, Transcript, display
+from appliance.errors import ApplianceError, Cancelled, ShareOffline, SourceMissing
+from appliance.limits import Limits
+from appliance.nouns import Notice, Provenance, Staged, Transcript, Usage, display
 from appliance.settings import Share
 from appliance.states import Stage
-from appliance.store import jobs, partials, restores, transcripts
+from appliance.store import attempts, jobs, partials, restores, transcripts
 from appliance.store.jobs import Job
 from appliance.transcribe import Request, transcribe
 from appliance.transcribe.checkpoint import Checkpoint
@@ -118,13 +120,17 @@ def _made(
     job: Job, share: Share, staged: Staged, box: Box
 ) -> tuple[tuple[Transcript, ...], int | None]:
     box.owner.progress(job.id, stage=Stage.TRANSCRIBE, began=time.time())
+    allowed = box.settings.limits_for(share, job.options.profile)
     request = Request(
         source=job.source,
         staged=staged,
         options=job.options,
         correlation=job.correlation,
         max_seconds=share.max_hours * 3600,
-        timeout_factor=box.settings.worker.job_timeout_factor,
+        timeout_factor=allowed.job_timeout_factor,
+        timeout_least=allowed.job_timeout_least_s,
+        limits=Limits(memory_mb=allowed.job_memory_mb, cpus=allowed.job_cpu),
+        group=f"{job.id}-{job.attempt}",
     )
     result = transcribe(
         request,
@@ -136,8 +142,15 @@ def _made(
         ),
         progress=functools.partial(_show, job, box),
         stop=_stopper(job, box),
+        used=functools.partial(_write_down, job, box),
     )
     return result.transcripts, result.rss_peak
+
+
+def _write_down(job: Job, box: Box, usage: Usage) -> None:
+    """Note what an attempt has used up; a ledger that takes no more loses that and nothing else."""
+    with contextlib.suppress(ApplianceError):
+        attempts.used(box.ledger, job, usage)
 
 
 def _show(job: Job, box: Box, done: float, total: float | None, left: float | None) -> None:

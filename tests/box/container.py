@@ -29,10 +29,10 @@ _START: Final = """
 for group in {groups}; do echo $$ > $group/cgroup.procs; done
 mount -t tmpfs none "{folder}/rw" && mkdir "{folder}/rw/upper" "{folder}/rw/work"
 cd "{folder}"
-mount -t overlay overlay -o "lowerdir=/,upperdir=rw/upper,workdir=rw/work" root
+mount -t overlay overlay -o "lowerdir={lower},upperdir=rw/upper,workdir=rw/work" root
 : > "{folder}/root/etc/fstab"; rm -f "{folder}/root/etc/machine-id"
 exec systemd-nspawn -q -D "{folder}/root" --boot --keep-unit --register=no --private-network \
-  --console=pipe --link-journal=no --bind-ro={top} --system-call-filter="{calls}" -M {name} \
+  --console=pipe --link-journal=no {bind} --system-call-filter="{calls}" -M {name} \
   systemd.unit=basic.target
 """
 _INSTALL: Final = """
@@ -60,6 +60,11 @@ class Container:
         """`leader` is the number, out here, of the process that is the first one in there."""
         self._leader = leader
 
+    @property
+    def enter(self) -> list[str]:
+        """What to put before a program so that it runs in there."""
+        return ["nsenter", "-t", str(self._leader), "-m", "-p", "-n", "-u", "-i", "-C"]
+
     def path(self, inside: str) -> Path:
         """A path in there, as it is reached from out here."""
         return Path(f"/proc/{self._leader}/root{inside}")
@@ -75,9 +80,8 @@ class Container:
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run a program in it, as root."""
-        enter = ["nsenter", "-t", str(self._leader), "-m", "-p", "-n", "-u", "-i", "-C"]
         return subprocess.run(
-            [*enter, *argv],
+            [*self.enter, *argv],
             capture_output=True,
             text=True,
             check=False,
@@ -86,15 +90,24 @@ class Container:
 
 
 @contextlib.contextmanager
-def started(folder: Path) -> Iterator[Container]:
-    """Lend a container with the appliance's units and accounts; raises TimeoutError for none."""
+def started(folder: Path, *, lower: str = "/", install: bool = True) -> Iterator[Container]:
+    """Lend a container, with the appliance's units and accounts; raises TimeoutError for none.
+
+    `lower`: the files that it has to begin with, instead of this machine's. Without `install`
+    nothing of the appliance is there.
+    """
     os.umask(0o022)  # preparing a ledger in this process narrows it, and a root is for everybody
     name = f"appliance{os.getpid()}"
     made = [Path(group, name) for group in _GROUPS if os.path.isdir(group)]
     for part in (*made, folder / "rw", folder / "root"):
         part.mkdir()
     script = _START.format(
-        groups=" ".join(map(str, made)), folder=folder, top=units.TOP, calls=_CALLS, name=name
+        groups=" ".join(map(str, made)),
+        folder=folder,
+        bind=f"--bind-ro={units.TOP}" if install else "",
+        calls=_CALLS,
+        name=name,
+        lower=lower,
     )
     told = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
     with (folder / "console").open("wb") as console:
@@ -110,7 +123,8 @@ def started(folder: Path) -> Iterator[Container]:
         container = Container(_leader(nspawn))
         try:
             _until_up(container)
-            container.run("sh", "-ec", _INSTALL.format(top=units.TOP)).check_returncode()
+            if install:
+                container.run("sh", "-ec", _INSTALL.format(top=units.TOP)).check_returncode()
             yield container
         finally:
             container.end()

@@ -91,6 +91,12 @@ def comes_back(box: container.Container) -> None:
     (own,) = box.run("systemctl", "show", "appliance-worker", "-P", "ControlGroup").stdout.split()
     worker = box.run("systemctl", "show", "appliance-worker", "-P", "MainPID").stdout.strip()
     assert f"0::{own}/supervisor" in box.run("cat", f"/proc/{worker}/cgroup").stdout
+    # The kernel lends this container groups, and no controllers for them.
+    assert box.run("cat", "/run/appliance/limits").stdout == "partial"
+    lines = box.run("cat", "/var/lib/appliance/logs/1/1.jsonl").stdout.splitlines()
+    (used,) = (line for line in map(json.loads, lines) if line["event"] == "decoder")
+    assert used["cpu_seconds"] > 0
+    assert not box.run("sh", "-c", f"ls -d /sys/fs/cgroup{own}/job-*").stdout, "a group was left"
     # systemd counts its own jobs in a field of that name, but has no shares.
     asked = ("JOB_ID=1", "SHARE=meetings")
     found = box.run("journalctl", "--no-pager", "-o", "json", *asked).stdout.splitlines()

@@ -28,6 +28,7 @@ DOORS = {
     "docx": {"appliance.export.docx"},
     "argon2": {"appliance.credentials"},
     "flask": {"web"},
+    "flask_openapi3": {"web"},
     "flask_limiter": {"web.access"},
     "gunicorn": {"web"},
     "itsdangerous": {"web.passes"},

@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser
 
+from appliance.rights import Right
 from tests import browsing, signed_in
 from tests.web.box import Box, Door, settings_of
 from tests.web.serving import Served, ended, free_port, start, toml_of, until_open
@@ -32,6 +33,17 @@ def client(box: Box) -> Iterator[FlaskClient]:
     """Asks the pages of the box, signed in as somebody who may see everything."""
     app = create_app(box.settings, clock=itertools.count().__next__)  # each look: a second later
     with signed_in.client(app, box.ledger) as asking:
+        yield asking
+    db.close(app)
+
+
+@pytest.fixture
+def program(box: Box) -> Iterator[FlaskClient]:
+    """Asks the API of the box with a key that may do everything."""
+    app = create_app(box.settings, clock=itertools.count().__next__)
+    with app.test_client(use_cookies=False) as asking:
+        header = signed_in.key(box.ledger, *Right)["Authorization"]
+        asking.environ_base["HTTP_AUTHORIZATION"] = header
         yield asking
     db.close(app)
 

@@ -68,6 +68,19 @@ def test_the_rules_in_the_documentation_are_rules(tmp_path: Path) -> None:
     assert (done.returncode, "3 rules found" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
+def test_the_rules_that_come_with_the_box_are_rules() -> None:
+    file = os.path.join(TOP, "config", "prometheus", "appliance.rules.yml")
+    done = subprocess.run(
+        ["promtool", "check", "rules", file], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    with open(file, encoding="utf-8") as stream:
+        named = set(re.findall(r"\bappliance_[a-z_]+", stream.read()))
+    with open(os.path.join(TOP, "docs", "metrics.md"), encoding="utf-8") as stream:
+        documented = set(re.findall(r"\bappliance_[a-z_]+", stream.read()))
+    assert named <= documented
+
+
 def test_what_was_done_is_counted(box: Box, client: FlaskClient) -> None:
     busy(box)
     found = samples(client)

@@ -13,6 +13,7 @@ from werkzeug.routing import Rule
 
 from appliance.accounts import sessions
 from appliance.credentials import tokens
+from appliance.nouns import UPLOADS
 from appliance.rights import EVERY, Right, Role, of_key
 from appliance.store import accounts
 from tests import signed_in
@@ -28,6 +29,8 @@ PEOPLE = WHO[1:5]
 # s: is sent to sign in; n: may not; i: comes in. What they find there is another matter.
 PUBLIC, PERSON, READ, OF_ADMINS = "iiiiiiiii", "siiiinnnn", "siiiiinnn", "snnninnnn"
 READ_PERSON, OPERATORS = "siiiinnnn", "snniinnin"
+OF_ALL = OF_ADMINS  # of a key only where it is one of every share: see below
+SUBMITS = "snniininn"
 TABLE = {
     "static": PUBLIC,
     "health.healthz": PUBLIC,
@@ -36,6 +39,7 @@ TABLE = {
     "metrics.metrics": PUBLIC,  # asked from this machine; from elsewhere: see below
     "pages.help_": PUBLIC,
     "pages.help_on": PUBLIC,
+    "api.document": PUBLIC,
     "entry.login": PUBLIC,
     "entry.sign_in": PUBLIC,
     "entry.setup": PUBLIC,
@@ -47,6 +51,62 @@ TABLE = {
     "pages.listing": READ,
     "pages.job": READ,
     "pages.log": READ,
+    "api.status.status": READ,
+    "api.jobs.listing": READ,
+    "api.jobs.one": READ,
+    "api.jobs.so_far": READ,
+    "api.jobs.log": READ,
+    "api.jobs.retry": OPERATORS,
+    "api.jobs.cancel": OPERATORS,
+    "api.jobs.hold": OPERATORS,
+    "api.jobs.release": OPERATORS,
+    "api.jobs.mark": OPERATORS,
+    "api.jobs.forget": OPERATORS,
+    "api.jobs.forget_many": OPERATORS,
+    "api.texts.exported": READ,
+    "api.texts.text": READ,
+    "api.texts.history": READ,
+    "api.texts.revised": OPERATORS,
+    "api.events.listen": READ,
+    "api.finding.find": READ,
+    "api.finding.tags": READ,
+    "api.finding.rename": OPERATORS,
+    "api.finding.drop": OPERATORS,
+    "api.site.all_shares": READ,
+    "api.site.one_share": READ,
+    "api.site.rescan": OPERATORS,
+    "api.site.profiles": READ,
+    "api.site.vocabularies": READ,
+    "api.site.models": READ,
+    "api.site.capabilities": READ,
+    "api.site.settings": OF_ALL,
+    "api.site.system": OF_ALL,
+    "api.telling.all_alerts": OF_ALL,
+    "api.telling.channels": OF_ALL,
+    "api.telling.webhooks": OF_ALL,
+    "api.telling.test": OF_ALL,
+    "api.telling.deliveries": OF_ALL,
+    "api.telling.redeliver": OF_ALL,
+    "api.people.users": OF_ALL,
+    "api.people.add_user": OF_ALL,
+    "api.people.one_user": OF_ALL,
+    "api.people.change_user": OF_ALL,
+    "api.people.reset_password": OF_ALL,
+    "api.people.remove_user": OF_ALL,
+    "api.people.all_sessions": OF_ALL,
+    "api.people.end_session": OF_ALL,
+    "api.people.all_keys": OF_ALL,
+    "api.people.make_key": OF_ALL,
+    "api.people.rotate_key": OF_ALL,
+    "api.people.revoke_key": OF_ALL,
+    "api.people.deeds": OF_ALL,
+    "api.queue.queue": READ,
+    "api.queue.stop": OF_ALL,
+    "api.queue.resume": OF_ALL,
+    "uploads.create": SUBMITS,
+    "uploads.show": SUBMITS,
+    "uploads.append": SUBMITS,
+    "uploads.drop": SUBMITS,
     "media.play": READ,
     "media.hand_out": READ_PERSON,
     "media.play_elsewhere": PUBLIC,  # to a page that is not there, without a pass
@@ -62,11 +122,12 @@ TABLE = {
     "shares.listing": READ,
     "shares.test": OPERATORS,
     "alerts.listing": READ,
-    "api.status": READ,
-    "api.listing": READ,
-    "api.one": READ,
-    "api.so_far": READ,
-    "api.log": READ,
+    "sending.page": "snniinnnn",
+    "sending.send": "snniinnnn",
+    "openai.transcriptions": SUBMITS,
+    "openai.translations": SUBMITS,
+    "openai.models": SUBMITS,
+    "openai.model": SUBMITS,
     "mine.account": PERSON,
     "mine.change_password": PERSON,
     "mine.end_session": PERSON,
@@ -87,12 +148,15 @@ TABLE = {
     "site.settings": OF_ADMINS,
 }
 NOWHERE = {
+    "upload": "0" * 32,
+    "model": "m",
     "number": 999_999,
     "attempt": 1,
     "code": "bug",
     "filename": "icon.svg",
     "name": "x",
     "text": "x",
+    "id": "x",
 }
 
 
@@ -134,7 +198,9 @@ def gathering(box: Box) -> Iterator[Gathering]:
     ):
         made.headers[name] = with_word(signed_in.cookie(box.ledger, name, role, grants))
     for scope in Right:
-        made.headers[f"key:{scope}"] = signed_in.key(box.ledger, scope, shares=["meetings"])
+        made.headers[f"key:{scope}"] = signed_in.key(
+            box.ledger, scope, shares=["meetings", UPLOADS]
+        )
     yield made
     db.close(app)
 
@@ -188,10 +254,20 @@ def test_whoever_is_signed_in_may_sign_out(gathering: Gathering, who: str) -> No
     assert gathering.outcome(who, "GET", "/") == "s"
 
 
-OF_A_JOB = {"pages.job", "pages.log", "texts.review", "api.one", "api.so_far", "api.log"}
+OF_A_JOB = {
+    "api.texts.text",
+    "api.texts.history",
+    "pages.job",
+    "pages.log",
+    "api.jobs.one",
+    "api.jobs.so_far",
+    "api.jobs.log",
+}
 
 
-@pytest.mark.parametrize("who", [who for who in WHO if TABLE["api.one"][WHO.index(who)] == "i"])
+@pytest.mark.parametrize(
+    "who", [who for who in WHO if TABLE["api.jobs.one"][WHO.index(who)] == "i"]
+)
 def test_what_lies_in_another_share_is_not_there(gathering: Gathering, who: str) -> None:
     """As if it did not exist: not 403, which would tell that it does."""
     sees = {"ungranted": [], "admin": [gathering.seen, gathering.hidden]}
@@ -254,6 +330,16 @@ def test_a_policy_wants_its_own_right_and_no_other_does(box: Box, policy: Policy
     assert gate.may_enter(policy, asker_with(box, policy.right))
     assert not gate.may_enter(policy, asker_with(box, *others))
     assert not gate.may_enter(policy, Asker("somebody", ""))
+
+
+def test_a_key_of_every_share_may_do_what_concerns_every_share(gathering: Gathering) -> None:
+    for right in Right:
+        key = signed_in.key(gathering.box.ledger, right)
+        gathering.headers["every"] = key
+        for endpoint, method, rule in ways(gathering.app):
+            if POLICIES[endpoint].everywhere:
+                expected = "i" if right is Right.ADMIN else "n"
+                assert gathering.outcome("every", method, filled(rule)) == expected, rule
 
 
 def test_figures_are_for_this_machine_or_for_a_key(gathering: Gathering) -> None:

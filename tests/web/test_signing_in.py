@@ -366,7 +366,7 @@ def test_the_last_admin_is_kept_and_told(
     browser.sign_in()
     page = f"/admin/users/{anna.id}"
     told = browser.send(page, page + way, role="viewer")
-    assert told.status_code == 422
+    assert told.status_code == 409
     assert "anna is the only admin" in told.text
 
 

@@ -21,7 +21,7 @@ from werkzeug import Response
 from appliance.accounts import keys, sessions
 from appliance.accounts.sessions import SignedIn
 from appliance.errors import ApplianceError, KeyRefused
-from appliance.rights import NOTHING, Right, Rights, Shares
+from appliance.rights import NOTHING, Right, Rights, Shares, Sight
 from appliance.store.audit import Actor
 from appliance.store.keys import Key
 from web import db
@@ -93,8 +93,10 @@ def person() -> SignedIn:
 
 
 def sees() -> Shares:
-    """The shares whose rows the asker may see; None: every one."""
-    return asker().rights.shares(Right.READ)
+    """What the asker may see: rows of some shares, and their own; None: every one."""
+    who = asker()
+    shares = who.rights.shares(Right.READ)
+    return None if shares is None else Sight(shares, who.who)
 
 
 def address() -> str:

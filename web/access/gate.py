@@ -15,11 +15,12 @@ from flask import Flask, Response, abort, g, redirect, request, url_for
 from werkzeug import Response as Answer
 
 from appliance.accounts import sessions, setup
-from appliance.errors import NotAllowed, SignInNeeded
+from appliance.errors import ConfirmNeeded, NotAllowed, SignInNeeded
 from web import db
 from web.access import origin
 from web.access.asker import Asker, asker, identify
 from web.access.policy import POLICIES, Door, Policy
+from web.failures import is_for_programs
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def _admit() -> Answer | None:
         abort(404)
     who = asker()
     if origin.changes_something() and who.key is None:
-        origin.check()
+        origin.check(word_later=policy.form_later)
     return _refused(policy, who)
 
 
@@ -71,6 +72,8 @@ def _refused(policy: Policy, who: Asker) -> Answer | None:
         return redirect(url_for("mine.account"), 303)
     now = db.ledger().clock().wall_ms
     if policy.proven and not sessions.is_proven(who.signed_in.session, now):
+        if request.path.startswith("/api/"):
+            raise ConfirmNeeded
         return redirect(url_for("entry.confirm", next=_here()), 303)
     return None
 
@@ -79,6 +82,8 @@ def may_enter(policy: Policy, who: Asker) -> bool:
     """Tell whether they may come to an address with that policy."""
     is_person, is_program = who.signed_in is not None, who.key is not None
     may = policy.right is None or who.rights.may(policy.right)
+    if policy.everywhere and policy.right is not None:
+        may = who.rights.shares(policy.right) is None
     match policy.door:
         case Door.EVERYBODY:
             return True
@@ -106,7 +111,7 @@ def _to_sign_in() -> Answer:
 
 
 def _is_a_look_at_a_page() -> bool:
-    return not origin.changes_something() and not request.path.startswith("/api/")
+    return not origin.changes_something() and not is_for_programs(request.path)
 
 
 def _here() -> str:

@@ -27,17 +27,24 @@ def changes_something() -> bool:
     return request.method not in _ASKING
 
 
-def check() -> None:
-    """Raise FormStale for a change that comes from elsewhere, or from an older session."""
+def check(*, word_later: bool = False) -> None:
+    """Raise FormStale for a change that comes from elsewhere, or from an older session.
+
+    `word_later`: the view calls `check_word` when it has read the form that far.
+    """
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise FormStale
     sent = request.headers.get("Origin")
     if sent is not None and _place(sent) != _place(f"{request.scheme}://{request.host}"):
         raise FormStale
-    if asker.asker().signed_in is not None:
-        word = request.headers.get("X-CSRF-Token") or request.form.get("csrf", "")
-        if not tokens.same(word, word_of_form()):
-            raise FormStale
+    if asker.asker().signed_in is not None and not word_later:
+        check_word(request.headers.get("X-CSRF-Token") or request.form.get("csrf", ""))
+
+
+def check_word(word: str) -> None:
+    """Raise FormStale where this is not the word that the forms of this session carry."""
+    if asker.asker().signed_in is not None and not tokens.same(word, word_of_form()):
+        raise FormStale
 
 
 def word_of_form() -> str:

@@ -32,7 +32,7 @@ _DONE: Final = {
 
 def shares_there_are() -> list[str]:
     """What may be granted: every share, then each by its name."""
-    return [EVERY, *(one.name for one in db.settings().share)]
+    return [EVERY, *(one.name for one in db.settings().watched)]
 
 
 @bp.get("/users")

@@ -31,6 +31,8 @@ class Policy:
     door: Door
     right: Right | None = None  # which one must have, somewhere; the rows are filtered by share
     proven: bool = False  # the password must have been given a moment ago
+    everywhere: bool = False  # the right must hold in every share, those to come included
+    form_later: bool = False  # its form is too large to be read before: the view checks its word
 
 
 PUBLIC: Final = Policy(Door.EVERYBODY)
@@ -38,8 +40,13 @@ PERSON: Final = Policy(Door.PERSON)
 READ: Final = Policy(Door.ASKER, Right.READ)
 READ_PERSON: Final = Policy(Door.PERSON, Right.READ)
 SUBMIT: Final = Policy(Door.ASKER, Right.SUBMIT)
+SUBMIT_FORM: Final = Policy(Door.ASKER, Right.SUBMIT, form_later=True)
+SUBMIT_PERSON: Final = Policy(Door.PERSON, Right.SUBMIT)
+SUBMIT_PERSON_FORM: Final = Policy(Door.PERSON, Right.SUBMIT, form_later=True)
 OPERATE: Final = Policy(Door.ASKER, Right.OPERATE)
 ADMIN: Final = Policy(Door.ASKER, Right.ADMIN)
+ADMIN_EVERYWHERE: Final = Policy(Door.ASKER, Right.ADMIN, everywhere=True)
+ADMIN_CAREFUL: Final = Policy(Door.ASKER, Right.ADMIN, proven=True, everywhere=True)
 ADMIN_PERSON: Final = Policy(Door.PERSON, Right.ADMIN)
 ADMIN_PROVEN: Final = Policy(Door.PERSON, Right.ADMIN, proven=True)
 PROBE: Final = Policy(Door.PROBE, Right.READ)
@@ -52,6 +59,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "health.readyz": PUBLIC,  # its checks are for askers
     "pages.help_": PUBLIC,
     "pages.help_on": PUBLIC,
+    "api.document": PUBLIC,
     # machines that watch the box
     "metrics.metrics": PROBE,
     # the way in and out
@@ -67,6 +75,64 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "pages.listing": READ,
     "pages.job": READ,
     "pages.log": READ,
+    "api.status.status": READ,
+    "api.jobs.listing": READ,
+    "api.jobs.one": READ,
+    "api.jobs.so_far": READ,
+    "api.jobs.log": READ,
+    "api.texts.exported": READ,
+    "api.texts.text": READ,
+    "api.texts.history": READ,
+    "api.texts.revised": OPERATE,
+    "api.events.listen": READ,
+    "api.finding.find": READ,
+    "api.finding.tags": READ,
+    "api.finding.rename": OPERATE,
+    "api.finding.drop": OPERATE,
+    "api.site.all_shares": READ,
+    "api.site.one_share": READ,
+    "api.site.rescan": OPERATE,
+    "api.site.profiles": READ,
+    "api.site.vocabularies": READ,
+    "api.site.models": READ,
+    "api.site.capabilities": READ,
+    "api.site.settings": ADMIN_EVERYWHERE,
+    "api.site.system": ADMIN_EVERYWHERE,
+    "api.telling.all_alerts": ADMIN_EVERYWHERE,
+    "api.telling.channels": ADMIN_EVERYWHERE,
+    "api.telling.webhooks": ADMIN_EVERYWHERE,
+    "api.telling.test": ADMIN_EVERYWHERE,
+    "api.telling.deliveries": ADMIN_EVERYWHERE,
+    "api.telling.redeliver": ADMIN_EVERYWHERE,
+    "api.people.users": ADMIN_CAREFUL,
+    "api.people.add_user": ADMIN_CAREFUL,
+    "api.people.one_user": ADMIN_CAREFUL,
+    "api.people.change_user": ADMIN_CAREFUL,
+    "api.people.reset_password": ADMIN_CAREFUL,
+    "api.people.remove_user": ADMIN_CAREFUL,
+    "api.people.all_sessions": ADMIN_CAREFUL,
+    "api.people.end_session": ADMIN_CAREFUL,
+    "api.people.all_keys": ADMIN_CAREFUL,
+    "api.people.make_key": ADMIN_CAREFUL,
+    "api.people.rotate_key": ADMIN_CAREFUL,
+    "api.people.revoke_key": ADMIN_CAREFUL,
+    "api.people.deeds": ADMIN_EVERYWHERE,
+    # what moves a job; in its share, see web.api.found
+    "api.jobs.retry": OPERATE,
+    "api.jobs.cancel": OPERATE,
+    "api.jobs.hold": OPERATE,
+    "api.jobs.release": OPERATE,
+    "api.jobs.mark": OPERATE,
+    "api.jobs.forget": OPERATE,
+    "api.jobs.forget_many": OPERATE,
+    "api.queue.queue": READ,
+    "api.queue.stop": ADMIN_EVERYWHERE,
+    "api.queue.resume": ADMIN_EVERYWHERE,
+    # bringing recordings
+    "uploads.create": SUBMIT_FORM,
+    "uploads.show": SUBMIT,
+    "uploads.append": SUBMIT,
+    "uploads.drop": SUBMIT,
     "media.play": READ,
     "media.hand_out": READ_PERSON,
     "media.play_elsewhere": PUBLIC,  # a signed pass says who may: media looks
@@ -82,11 +148,12 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "shares.listing": READ,
     "shares.test": OPERATE,
     "alerts.listing": READ,
-    "api.status": READ,
-    "api.listing": READ,
-    "api.one": READ,
-    "api.so_far": READ,
-    "api.log": READ,
+    "sending.page": SUBMIT_PERSON,
+    "sending.send": SUBMIT_PERSON_FORM,
+    "openai.transcriptions": SUBMIT_FORM,
+    "openai.translations": SUBMIT_FORM,
+    "openai.models": SUBMIT,
+    "openai.model": SUBMIT,
     # one's own account
     "mine.account": PERSON,
     "mine.change_password": PERSON,

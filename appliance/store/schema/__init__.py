@@ -123,6 +123,21 @@ def alerts(db: Database) -> None:
 
 
 @migrations()
+def wishes(db: Database) -> None:
+    """What people ask for: tags, a pause, a scan, that a job be forgotten."""
+    for statement in statements(tables.WISHES):
+        db.conn.execute(statement)
+    db.conn.execute("ALTER TABLE share ADD COLUMN rescan_ms INTEGER")
+
+
+@migrations()
+def uploads(db: Database) -> None:
+    """What is sent to the box over the page and the API, and whose job it becomes."""
+    for statement in statements(tables.UPLOADS):
+        db.conn.execute(statement)
+
+
+@migrations()
 def ticks(db: Database) -> None:
     """What people have listened to again and found right."""
     db.conn.execute(
@@ -131,6 +146,16 @@ def ticks(db: Database) -> None:
         " text TEXT NOT NULL, who TEXT NOT NULL, at_ms INTEGER NOT NULL,"
         " PRIMARY KEY (job, epoch, task, start, end, text)) STRICT, WITHOUT ROWID"
     )
+
+
+@migrations()
+def usage(db: Database) -> None:
+    """What the decode child of an attempt has used up."""
+    for column in ("memory_peak INTEGER", *(f"{what}_seconds REAL" for what in _SPENT)):
+        db.conn.execute(f"ALTER TABLE attempt ADD COLUMN {column}")
+
+
+_SPENT: Final = ("cpu", "wall", "throttled")
 
 
 def prepare(folder: str, *, thorough: bool = True) -> Mended | None:

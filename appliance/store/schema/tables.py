@@ -289,6 +289,28 @@ CREATE TABLE unindexed (
 ) STRICT
 """
 
+WISHES: Final = """
+CREATE TABLE tag (
+    job INTEGER NOT NULL REFERENCES job (id),
+    name TEXT NOT NULL,
+    PRIMARY KEY (name, job)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tag_by_job ON tag (job, name);
+
+CREATE TABLE pause (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    who TEXT NOT NULL,
+    why TEXT NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE numbered (
+    what TEXT PRIMARY KEY,
+    upto INTEGER NOT NULL        -- numbers until there were given, whatever was forgotten since
+) STRICT, WITHOUT ROWID
+"""
+
 ALERTS: Final = """
 CREATE TABLE alert (
     id INTEGER PRIMARY KEY,
@@ -336,4 +358,25 @@ CREATE TABLE channel (
 CREATE TABLE bookmark (what TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
 
 CREATE TABLE clock (wall_ms INTEGER NOT NULL, doubt_bt REAL, boot_id TEXT) STRICT
+"""
+
+UPLOADS: Final = """
+ALTER TABLE job ADD COLUMN submitter TEXT;
+
+CREATE INDEX job_by_submitter ON job (submitter) WHERE submitter IS NOT NULL;
+
+CREATE TABLE upload (
+    id TEXT PRIMARY KEY,         -- random: its address
+    who TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('kept', 'answered')),
+    path BLOB NOT NULL UNIQUE,   -- below the uploads share
+    size INTEGER NOT NULL,
+    options TEXT NOT NULL,       -- JSON
+    key TEXT,                    -- Idempotency-Key
+    fingerprint TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    arrived_ms INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX upload_by_key ON upload (who, key) WHERE key IS NOT NULL
 """

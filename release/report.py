@@ -1,0 +1,78 @@
+"""How the box is, in a few figures: for a table of a whole fleet.
+
+What the box says of itself is taken from its own command; nothing is judged a second time.
+
+Not here: the table (ansible/fleet-report.yml).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections import Counter
+from typing import Any, Final
+
+from release import gate, switch
+from release.bundle import Refused
+
+_STATE: Final = "/var/lib/appliance"
+_JOBS: Final = "10000"  # of the newest
+_GB: Final = 1e9
+
+
+def report(top: str, state: str = _STATE) -> dict[str, object]:
+    """What a fleet is asked about every box; a figure that is not to be had is None."""
+    checks = _said(top, "check")
+    jobs = Counter(str(one["state"]) for one in _said(top, "jobs", "list", "--limit", _JOBS))
+    return {
+        "ready": gate.is_ready(),
+        "down": [part.name for part in gate.parts() if part.state != "active"],
+        "jobs": dict(jobs),
+        "failing": sorted(one["code"] for one in checks if one["level"] == "FAIL"),
+        "free gb": round(shutil.disk_usage(state).free / _GB, 1) if os.path.isdir(state) else None,
+        "backup hours": backup_hours(state),
+        "models": models(state),
+        "leaks": leaks(),
+    }
+
+
+def backup_hours(state: str) -> float | None:
+    """How old the newest backup of the ledger is; None where there is none."""
+    made = [os.stat(path).st_mtime for path in glob.glob(os.path.join(state, "backups", "*.db"))]
+    return round((time.time() - max(made)) / 3600, 1) if made else None
+
+
+def models(state: str) -> dict[str, str]:
+    """The models that were brought here, by the beginning of their digests."""
+    found = {}
+    for file in glob.glob(os.path.join(state, "models", "*", "manifest.json")):
+        name = os.path.basename(os.path.dirname(file)).partition("@")[0]
+        with contextlib.suppress(OSError, ValueError), open(file, encoding="utf-8") as stream:
+            found[name] = str(json.load(stream).get("digest", ""))[:12]
+    return found
+
+
+def leaks() -> int | None:
+    """Packets of ours that wanted out; None where there is no firewall of ours."""
+    argv = ["nft", "-j", "list", "counter", "inet", "appliance", "leaks"]
+    try:
+        told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+        rows = json.loads(told)["nftables"]
+        return next(int(row["counter"]["packets"]) for row in rows if "counter" in row)
+    except (OSError, subprocess.CalledProcessError, ValueError, LookupError, StopIteration):
+        return None
+
+
+def _said(top: str, *words: str) -> list[dict[str, Any]]:
+    """Rows that a verb of the release that runs prints; none where it does not answer."""
+    try:
+        told = switch.as_us(os.path.join(top, "current"), "--json", *words, why="it does not say")
+        rows: list[dict[str, Any]] = json.loads(told)
+    except (Refused, OSError, ValueError):
+        return []
+    return rows

@@ -1,0 +1,242 @@
+"""From the release that runs to another, and back by itself when the box is not well with it.
+
+    settings checked by the new one · backup by the old one · stop · turn the link · put units ·
+    migrate · start · is it well?          no → stop · turn back · start
+
+`current` is a link that is replaced in one step; `trial` stands beside it from the turn until the
+box was found well, so that a power cut in between ends with the old release (`settle`, at boot).
+The ledger is never taken back: migrations only add, and the release before reads what they leave.
+
+Not here: how a release gets on the box (install), what well means (gate).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from release import gate, install, places
+from release.bundle import Refused
+
+ACCOUNT: Final = "appliance"
+SETTINGS: Final = "/etc/appliance/appliance.toml"
+LEDGER: Final = "/var/lib/appliance/ledger.db"
+PATIENCE: Final = 45.0  # seconds to get well in, the reading of the ledger included
+_KEEP: Final = 3  # releases, the one that runs and the one before among them
+_UPKEEP_SECONDS: Final = 900.0  # for a backup, a migration: a large ledger is read whole
+_STOP_SECONDS: Final = 75.0  # the worker takes up to 60
+_BRIEF_SECONDS: Final = 10.0  # for one that is given up
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """What came of it."""
+
+    version: str  # that runs now
+    changed: bool
+    why: str | None = None  # it went back: what was wrong
+    seconds: float = 0.0  # that nothing was transcribed: from the stop to the end
+    well: bool = True  # False: not even the release before gets well
+
+
+def current(top: str, name: str = "current") -> str | None:
+    """The version that a link names, None where there is none."""
+    try:
+        return os.path.basename(os.readlink(os.path.join(top, name)))
+    except FileNotFoundError:
+        return None
+
+
+def activate(top: str, version: str, *, patience: float = PATIENCE, start: bool = True) -> Switched:
+    """Run `version` from now on, or what ran before.
+
+    Without `start` nothing is started and nothing judged: for a box that has its first release
+    and no settings yet. Raises Refused: then nothing was touched.
+    """
+    with _alone(top):
+        new = install.folder(top, version)
+        if not install.is_complete(new):
+            raise Refused(f"{version} is not installed here")
+        was = current(top)
+        if was == version:
+            changed = places.place(new)
+            if changed:
+                places.take_effect()
+            return Switched(version, changed)
+        if not start:
+            _turn(top, version)
+            places.place(new)
+            places.take_effect()
+            return Switched(version, changed=True)
+        return _try(top, was, version, patience)
+
+
+def back(top: str, *, patience: float = PATIENCE) -> Switched:
+    """Run the release before this one. Raises Refused where there is none."""
+    before = current(top, "previous")
+    if before is None:
+        raise Refused("there is no release before this one")
+    return activate(top, before, patience=patience)
+
+
+def settle(top: str) -> str | None:
+    """At boot, before anything runs: end a trial that a power cut ended. The version put back."""
+    trial = os.path.join(top, "trial")
+    try:
+        with open(trial, encoding="utf-8") as stream:
+            was = stream.read().strip()
+    except FileNotFoundError:
+        return None
+    path = install.folder(top, was)
+    if was and install.is_complete(path):
+        _turn(top, was)
+        places.place(path)
+        places.take_effect()
+    os.unlink(trial)
+    return was
+
+
+def wait(*, patience: float, ready: bool = True) -> str | None:
+    """Wait until the box is well; what is wrong where it is not."""
+    return gate.wait(patience, ready=ready)
+
+
+def _try(top: str, was: str | None, version: str, patience: float) -> Switched:
+    new = install.folder(top, version)
+    _prepare(top, was, new)
+    ready = was is not None and gate.is_ready()
+    _write(os.path.join(top, "trial"), was or "")
+    begun = time.monotonic()
+    why = _change(top, was, version, _STOP_SECONDS) or gate.wait(patience, ready=ready)
+    if why is not None and was is not None:
+        wrong = _change(top, version, was, _BRIEF_SECONDS) or gate.wait(patience, ready=ready)
+        _unlink(os.path.join(top, "trial"))
+        told = why if wrong is None else f"{why}; and {was} does not get well: {wrong}"
+        return Switched(was, False, told, time.monotonic() - begun, well=wrong is None)
+    _unlink(os.path.join(top, "trial"))
+    if was is not None:
+        _turn(top, was, "previous")
+    _thin_out(top)
+    return Switched(version, True, why, time.monotonic() - begun, well=why is None)
+
+
+def _prepare(top: str, was: str | None, new: str) -> None:
+    """What can be refused while everything still runs."""
+    if os.path.exists(SETTINGS):
+        as_us(new, "settings", "check", why="the settings are not right for it")
+    if was is not None and os.path.exists(LEDGER):
+        # By the release that runs: it knows its ledger.
+        as_us(install.folder(top, was), "backup", why="the ledger cannot be backed up")
+
+
+def _change(top: str, was: str | None, version: str, patience: float) -> str | None:
+    """Stop, turn, put, migrate, start; what went wrong where something did."""
+    path = install.folder(top, version)
+    _stop(install.folder(top, was) if was else path, patience)
+    _turn(top, version)
+    try:
+        places.place(path)
+        places.take_effect()
+        if os.path.exists(SETTINGS):
+            as_us(path, "migrate", why="the ledger cannot be brought to it")
+        _systemctl("reset-failed", "appliance*")
+        started = _systemctl("start", "--no-block", gate.TARGET)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"its parts cannot be put: {getattr(error, 'stderr', None) or error}"
+    except Refused as refused:
+        return str(refused)
+    return None if started == 0 else "systemd does not start it"
+
+
+def _stop(path: str, patience: float) -> None:
+    """Stop every part; what does not stop is killed, which costs no job anything."""
+    names = [gate.TARGET, *places.units(path)]
+    try:
+        subprocess.run(
+            ["systemctl", "stop", *names], timeout=patience, check=False, capture_output=True
+        )
+    except subprocess.TimeoutExpired:
+        _systemctl("kill", "--signal=KILL", *(n for n in names if n.endswith(".service")))
+        _systemctl("stop", *names)
+
+
+def _turn(top: str, version: str, name: str = "current") -> None:
+    """Let a link name a version, in one step that survives a power cut."""
+    link, half = os.path.join(top, name), os.path.join(top, f".{name}.new")
+    _unlink(half)
+    os.symlink(os.path.join("releases", version), half)
+    os.replace(half, link)
+    _sync(top)
+
+
+def _thin_out(top: str) -> None:
+    """Remove the oldest releases; never the one that runs, nor the one before."""
+    there = [one.version for one in install.listed(top)]
+    kept = {current(top), current(top, "previous")}
+    spare = [version for version in there if version not in kept]
+    for version in spare[: max(0, len(there) - _KEEP)]:
+        path = install.folder(top, version)
+        os.unlink(os.path.join(path, "complete"))  # from here on it is half a release
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def as_us(release: str, *words: str, why: str) -> str:
+    """Run a verb of a release as the account of the box; what it prints. Raises Refused."""
+    environment = {"PATH": "/usr/bin:/bin", "APPLIANCE_SETTINGS": SETTINGS, "LC_ALL": "C.UTF-8"}
+    try:
+        told = subprocess.run(
+            [os.path.join(release, "bin/appliance"), *words],
+            user=ACCOUNT, group=ACCOUNT, extra_groups=[], umask=0o007, cwd="/", env=environment,
+            timeout=_UPKEEP_SECONDS, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise Refused(f"{why}: no end after {_UPKEEP_SECONDS:.0f} s") from None
+    except LookupError:
+        raise Refused(f"{why}: there is no account {ACCOUNT}") from None
+    if told.returncode:
+        raise Refused(f"{why}:\n{(told.stderr or told.stdout).strip()}")
+    return told.stdout
+
+
+def _systemctl(*words: str) -> int:
+    return subprocess.run(["systemctl", *words], capture_output=True, check=False).returncode
+
+
+@contextlib.contextmanager
+def _alone(top: str) -> Iterator[None]:
+    """One change at a time. Raises Refused."""
+    os.makedirs(top, exist_ok=True)
+    with open(os.path.join(top, "lock"), "w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused("another change of release is under way") from None
+        yield
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(f"{text}\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    _sync(os.path.dirname(path))
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _sync(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,20 @@
+"""What one booted guest is good for: a lane, its preparation and its cases.
+
+Not here: the lanes themselves (a module each), running them (__main__).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tests.box.guest.machine import Guest
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A row of the table."""
+
+    proves: str
+    prepare: Callable[[Guest], None]  # once after the boot; it keeps the states it needs
+    cases: Mapping[str, Callable[[Guest], str]]  # each goes back to one; says its figures
