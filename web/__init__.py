@@ -31,6 +31,7 @@ from web import (
     openai,
     pages,
     passes,
+    recall,
     sending,
     shares,
     site,
@@ -67,6 +68,7 @@ def create_app(
     failures.catch(app)
     words.teach(app)
     passes.keep_for(app)
+    recall.keep_for(app)
     site.keep_for(app, file)
     media.keep_for(app, settings)
     access.guard(app, clock, per_minute=per_minute)

@@ -11,12 +11,14 @@ Not here: what a pass is (passes), the page around the player (pages).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from http import HTTPStatus
 from typing import Final, cast
+from urllib.parse import quote
 
 from flask import Blueprint, Flask, Response, abort, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -143,7 +145,8 @@ def _served(job: Job) -> Response:
     response = Response(mimetype=type_of(job.source.name))
     response.accept_ranges = "bytes"
     response.set_etag(f"{job.source.mtime_ns & (1 << 64) - 1:x}-{size:x}")
-    response.headers.set("Content-Disposition", "inline", filename=words.name(job.source.name))
+    name = quote(words.name(job.source.name), safe="")  # RFC 8187: a header is ASCII
+    response.headers["Content-Disposition"] = f"inline; filename*=UTF-8''{name}"
     # Whatever it is: a browser that were to show it as a page would run nothing of it.
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     etag = response.get_etag()[0] or ""
@@ -207,4 +210,5 @@ def _after(head: bytes, pieces: Iterator[bytes], sock: socket.socket | None) -> 
         yield from pieces
     finally:
         if sock is not None:
-            sock.settimeout(None)
+            with contextlib.suppress(OSError):  # they hung up
+                sock.settimeout(None)

@@ -1,20 +1,22 @@
-"""Moving jobs: again, or stopped; one by its page, or many by the list.
+"""Moving jobs: again, on hold, stopped; one by its page, or many by the list.
 
-Not here: which steps there are (appliance.states), showing jobs (pages).
+Not here: the steps themselves (appliance.moves), showing jobs (pages), the same for programs
+(api.moves).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 from flask import Blueprint, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance.errors import Fenced, NotAllowed
+from appliance import moves
+from appliance.errors import NotAllowed, NotReady, StepRefused
 from appliance.rights import Right
 from appliance.states import NEXT, State
-from appliance.store import jobs, revisions
+from appliance.store import jobs
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from web import bell, db
@@ -28,7 +30,7 @@ MOST: Final = 200  # jobs of one form
 
 
 _AGAIN: Final = frozenset(
-    {State.FAILED, State.DEAD, State.CANCELLED, State.SKIPPED, State.HELD, State.RETRY_WAIT}
+    {State.FAILED, State.DEAD, State.CANCELLED, State.SKIPPED, State.RETRY_WAIT}
 )
 
 
@@ -39,29 +41,30 @@ def ways(job: Job) -> tuple[str, ...]:
         found.append("retry")
     if job.state is State.DONE:
         found += ["anew", "files"]
+    if job.state is State.HELD:
+        found.append("release")
+    elif State.HELD in NEXT[job.state]:
+        found.append("hold")
     if (job.state is State.RUNNING or State.CANCELLED in NEXT[job.state]) and not job.cancel:
         found.append("cancel")
     return tuple(found)
 
 
-def _again(ledger: Ledger, job: Job, who: str) -> None:
-    jobs.requeue(ledger, job, who=who)
+class Act(Protocol):
+    """A step that a person asks for. Raises StepRefused, NotReady."""
+
+    def __call__(self, ledger: Ledger, job: Job, *, who: str) -> Job: ...
 
 
-def _files(ledger: Ledger, job: Job, who: str) -> None:
-    revisions.export_again(ledger, job, who)
-
-
-def _stop(ledger: Ledger, job: Job, who: str) -> None:
-    jobs.cancel(ledger, job, who=who)
-
-
-ACTS: Final[Mapping[str, Callable[[Ledger, Job, str], None]]] = {
-    "retry": _again,
-    "anew": _again,  # a new epoch: what was corrected is not in it, so it has a name of its own
-    "files": _files,  # the last stage alone: a file was lost, or a format is new
-    "cancel": _stop,
+ACTS: Final[Mapping[str, Act]] = {
+    "retry": moves.retry,
+    "anew": moves.retry,  # a new epoch, without what was corrected: it has a name of its own
+    "files": moves.deliver_again,  # the last stage alone: a file was lost, or a format is new
+    "hold": moves.hold,
+    "release": moves.release,
+    "cancel": moves.cancel,
 }
+_QUEUES: Final = frozenset({"retry", "anew", "files", "release"})
 
 
 @bp.post("/<int:number>/act")
@@ -100,10 +103,10 @@ def _moved(act: str, found: list[Job]) -> int:
     for job in found:
         try:
             if act in ways(job):
-                ACTS[act](db.ledger(), job, who)
+                ACTS[act](db.ledger(), job, who=who)
                 moved.append(job.id)
-        except Fenced:  # it has moved by itself since we looked
+        except (StepRefused, NotReady):  # it has moved by itself since we looked
             continue
-    if act != "cancel":
+    if act in _QUEUES:
         bell.ring(*moved)
     return len(moved)

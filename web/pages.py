@@ -17,6 +17,7 @@ from appliance.errors import CATALOGUE, WARNINGS, ApplianceError
 from appliance.revise import doubts
 from appliance.revise.alignment import shown
 from appliance.rights import Right
+from appliance.settings import FORMATS
 from appliance.states import State
 from appliance.store import attempts, board, events, exports, gates, jobs, revisions, ticks
 from appliance.store.jobs import Job
@@ -101,7 +102,12 @@ def _moved() -> str | None:
     return f"{_MOVED[act]} {moved[:5]} of {of[:5]}.{stayed}"
 
 
-_MOVED: Final = {"retry": "Put into the queue again:", "cancel": "Stopped:"}
+_MOVED: Final = {
+    "retry": "Put into the queue again:",
+    "hold": "Put on hold:",
+    "release": "Let go on:",
+    "cancel": "Stopped:",
+}
 
 
 @bp.get("/jobs/<int:number>")
@@ -147,6 +153,7 @@ def job_page(
         edit_error=edit_error,
         may_edit=may_edit,
         ways=moves.ways(one),
+        formats=FORMATS,
         at=request.args.get("t", type=float),
         done=_DONE.get(request.args.get("done", "")),
     )
@@ -160,6 +167,8 @@ _DONE: Final = {
     "retry": "It is in the queue again.",
     "files": "The files beside the recording are written again.",
     "anew": "It is in the queue again, from the beginning.",
+    "hold": "It waits until somebody lets it go on.",
+    "release": "It goes on.",
     "cancel": "It is stopped, or will be in a moment.",
     "as-it-was": "It had moved on by itself: nothing was done.",
 }

@@ -21,6 +21,7 @@ from appliance.revise.alignment import shown
 from appliance.store import revisions
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
+from web import recall
 
 MOST: Final = 200  # passages of a page
 _EARLIER: Final = 3  # shown before the one that was asked for by its second
@@ -79,8 +80,7 @@ class Sheet:
 
 def sheet(ledger: Ledger, job: Job) -> Sheet | None:
     """The part of a job's text that the address asks for; None before it has one."""
-    newest = revisions.newest(ledger, job)
-    texts = revisions.text(ledger, job, newest)
+    newest, texts = recall.newest(ledger, job)
     if not texts:
         return None
     wanted = request.values.get("task")

@@ -14,8 +14,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page
 
 from appliance.settings import Settings
+from tests import browsing, signed_in
 from tests.web.box import Box
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
@@ -67,3 +71,9 @@ def until_open(family: socket.AddressFamily, address: object) -> None:
                 return
         assert time.monotonic() < until, "the pages never answered"
         time.sleep(0.1)
+
+
+def opened(served: Served, browser: Browser, **how: Any) -> Page:
+    """A page of a browser in which an admin is signed in."""
+    cookie = signed_in.cookie(served.box.ledger)
+    return browsing.signed_page(browser, served.address, cookie, **how)

@@ -49,10 +49,12 @@ def test_every_page_offers_what_its_job_can_do_and_it_is_done(
         State.FAILED: [("retry", State.QUEUED)],
         State.DEAD: [("retry", State.QUEUED)],
         State.CANCELLED: [("retry", State.QUEUED)],
-        State.HELD: [("retry", State.QUEUED), ("cancel", State.CANCELLED)],
-        State.RETRY_WAIT: [("retry", State.QUEUED), ("cancel", State.CANCELLED)],
-        State.WAITING: [("cancel", State.CANCELLED)],
-        State.QUEUED: [("cancel", State.CANCELLED)],
+        State.HELD: [("release", State.QUEUED), ("cancel", State.CANCELLED)],
+        State.RETRY_WAIT: [
+            *(("retry", State.QUEUED), ("hold", State.HELD), ("cancel", State.CANCELLED))
+        ],
+        State.WAITING: [("hold", State.HELD), ("cancel", State.CANCELLED)],
+        State.QUEUED: [("cancel", State.CANCELLED), ("hold", State.HELD)],
         State.DONE: [("anew", State.QUEUED), ("files", State.QUEUED)],
         State.RUNNING: [("cancel", State.RUNNING)],
         State.SOURCE_MISSING: [],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -23,15 +23,9 @@ from tests.browsing import Watched
 from tests.export import speech
 from tests.line.running import SAMPLES
 from tests.web.box import WELL, Box
-from tests.web.serving import Served
+from tests.web.serving import Served, opened
 
 GOOD = "drei Birnen im Schnee"
-
-
-def opened(served: Served, browser: Browser, **how: Any) -> Page:
-    """A page of a browser in which an admin is signed in."""
-    cookie = signed_in.cookie(served.box.ledger)
-    return browsing.signed_page(browser, served.address, cookie, **how)
 
 
 def test_progress_moves_by_itself_and_nothing_comes_from_elsewhere(

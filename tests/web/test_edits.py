@@ -145,6 +145,16 @@ def test_two_passages_become_one_where_the_line_break_is_taken_out(
     assert text_of(box, job) == ["Good morning."]
 
 
+def test_the_text_is_fetched_as_it_reads_now(box: Box, operator: FlaskClient) -> None:
+    job = heard(box, *said("Good morning."))
+    edited(operator, job, text="Good evening.")
+    links = [
+        a["href"] or "" for tag, a in Tags(operator.get(f"/jobs/{job.id}").text).found if tag == "a"
+    ]
+    (fetch,) = [link for link in links if "format=txt" in link]
+    assert "Good evening." in operator.get(fetch).text
+
+
 def test_an_undo_gives_the_text_back_and_can_be_undone(box: Box, operator: FlaskClient) -> None:
     job = heard(box, *said("Good morning."))
     edited(operator, job, text="Hello.")

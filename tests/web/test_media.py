@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from flask import Flask
@@ -25,6 +26,7 @@ from tests import signed_in
 from tests.test_porter import children
 from tests.web.box import HOSTILE, WELL, Box
 from web import create_app, db, media, passes
+from web.words import name as shown
 
 SOUND = bytes(range(256)) * 40_000  # 10 MB: more than a part, and no two places alike for a while
 PART = 4 * 1024 * 1024
@@ -135,8 +137,10 @@ def test_a_hostile_name_stays_in_its_header(box: Box, client: FlaskClient) -> No
         answer = client.get(f"/jobs/{recorded(box, name).id}/media", buffered=True)
         assert answer.status_code == 200
         told = answer.headers["Content-Disposition"]
-        assert told.startswith("inline; filename")
-        assert not set(told) & {"\n", "\r", "\x1b"}
+        assert told.startswith("inline; filename*=UTF-8''")
+        assert told.isascii()
+        assert told.isprintable()
+        assert unquote(told.partition("''")[2]) == shown(name)
     page = client.get(f"/jobs/{recorded(box, b'<script>.html.mp3').id}/media", buffered=True)
     assert page.headers["X-Content-Type-Options"] == "nosniff"
     odd = client.get(f"/jobs/{recorded(box, b'odd.html').id}/media", buffered=True)

@@ -19,8 +19,7 @@ from appliance.store import jobs, uploads
 from tests import signed_in
 from tests.browsing import Watched
 from tests.web.box import Box
-from tests.web.serving import Served
-from tests.web.test_browser import opened
+from tests.web.serving import Served, opened
 
 MB = 1 << 20
 SOUND = os.urandom(20 * MB)
