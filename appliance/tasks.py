@@ -73,7 +73,8 @@ def answer(box: Box, roster: Roster) -> None:
                 if job_id is None:
                     return
                 perform(job_id, box)
-                if jobs.must(box.ledger, job_id).state is State.QUEUED:
+                after = jobs.get(box.ledger, job_id)  # None: it is forgotten
+                if after is not None and after.state is State.QUEUED:
                     return  # the ledger took no claim: recover rings again
         except ApplianceError as error:
             log.warning("no job was taken: %s", error, extra={"code": error.code})

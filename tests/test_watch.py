@@ -23,6 +23,7 @@ from appliance.watch import watch
 from appliance.watch.known import Known, key_of
 from appliance.watch.mounts import Mount, misplaced, mount_of
 from appliance.watch.probe import writable
+from appliance.watch.rounds import CHECK_SECONDS
 from appliance.watch.scan import Piece, Scanner
 from appliance.watch.supervisor import Child
 from tests.watched import PATIENCE, Watched, settings_for
@@ -243,6 +244,15 @@ def box_with_old_files(tmp_path: Path, count: int, **share: object) -> Watched:
     for n in range(count):
         box.drop(f"{n % 7}/{n}.wav")
     return box
+
+
+def test_a_scan_that_somebody_asks_for_begins_soon_and_once(watched: Watched) -> None:
+    watched.until(lambda: watched.row.scanned_ms is not None)
+    before = watched.row.scanned_ms
+    shares.ask_for_scan(watched.ledger, "s")
+    watched.skip(CHECK_SECONDS)  # and not FULL_SECONDS
+    watched.until(lambda: watched.row.scanned_ms != before)
+    assert watched.row.rescan_ms is None
 
 
 def test_few_old_files_are_simply_done(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from appliance.nouns import Staged
 from appliance.porter.talk import Carried, Errand, Moved, Talk
 from appliance.settings import GB, Settings, Share
 from appliance.states import State
-from appliance.store import jobs, revisions
+from appliance.store import exports, jobs, revisions
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 
@@ -108,9 +108,17 @@ def _note(load: Load) -> None:
     report.note(load.ledger, load.share, load.job, error, guard=guard, beat=load.beat)
 
 
+def _withdraw(load: Load) -> None:
+    guard = marker.guard(load.ledger, load.share)
+    for row in list(exports.of_job(load.ledger, load.job.id)):
+        load.beat()
+        deliver.withdraw(load.ledger, load.share.root, load.job, row, guard=guard)
+
+
 VERBS: Final[Mapping[str, Callable[[Load], Staged | None]]] = {
     "regain": _regain,
     "stage": _stage,
     "deliver": _deliver,
     "note": _note,
+    "withdraw": _withdraw,
 }

@@ -40,6 +40,12 @@ def forget(ledger: Ledger, job: Job) -> None:
         _leave_alone(ledger, job)
 
 
+def forget_at_work(ledger: Ledger, job: Job) -> None:
+    """Forget a running job, whose last step this is. Raises Fenced."""
+    with ledger.writing():
+        forget(ledger, jobs.finish(ledger, job, (), rss_peak=None))
+
+
 def _leave_alone(ledger: Ledger, job: Job) -> None:
     """Let the watch know the file, or it would be transcribed again at the next scan."""
     seen = sightings.get(ledger, job.source.share, job.source.path)

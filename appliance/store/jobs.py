@@ -25,6 +25,7 @@ from appliance.values import from_json, to_json
 
 LINE: Final = "transcription"  # what a job is born for: the whole line
 REEXPORT: Final = "reexport"  # what it is back in the queue for when only its text was edited
+FORGET: Final = "forget"  # likewise, to be forgotten together with its files
 
 _COUNTER: Final[Mapping[Budget, str]] = {
     Budget.ERRORS: "errors",
@@ -290,7 +291,7 @@ def claim(ledger: Ledger, job_id: int, *, owner: str) -> Job | None:
         job = get(ledger, job_id)
         if job is None or job.state is not State.QUEUED or pause.now(ledger) is not None:
             return None
-        model = None if job.workload == REEXPORT else job.options.model
+        model = job.options.model if job.workload == LINE else None
         if gate := gates.before(ledger, share=job.source.share, model=model):
             move(ledger, job, State.WAITING, who=owner, values={"gate": gate})
             return None
@@ -385,6 +386,8 @@ def requeue(ledger: Ledger, job: Job, *, who: str, options: Options | None = Non
         if job.state is State.DONE or options is not None:
             values |= {"epoch": job.epoch + 1, "workload": LINE}
             _write_epoch(ledger, job.id, job.epoch + 1, options or job.options, who)
+        elif job.workload == FORGET:
+            values["workload"] = LINE  # whoever wants it again does not want it gone
         return move(ledger, job, State.QUEUED, who=who, values=values)
 
 

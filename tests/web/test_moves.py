@@ -189,11 +189,23 @@ def test_what_is_forgotten_names_the_files_that_stay(box: Box, program: FlaskCli
     logs = box.settings.state("logs", str(job.id))
     os.makedirs(logs)
     (row,) = asked(program, "DELETE", f"/jobs/{job.id}")["jobs"]
-    assert row["files_left"] == ["talk.srt", "talk.txt"]
+    assert row["files"] == ["talk.srt", "talk.txt"]
     asked(program, "GET", f"/jobs/{job.id}", 404)
     assert not os.path.exists(logs)
     (entry, *_) = audit.page(box.ledger)
     assert (entry.did, entry.about) == ("job-forgotten", str(job.id))
+
+
+def test_with_its_files_the_worker_forgets_it(box: Box, program: FlaskClient) -> None:
+    done, waits = box.finish(b"talk.wav"), box.add(b"b.wav")
+    dry = asked(program, "DELETE", f"/jobs?files=true&dry_run=true&id={done.id}&id={waits.id}")
+    assert (dry["files_go"], dry["kept"]) == (True, 1)
+    assert jobs.must(box.ledger, done.id) == done
+    asked(program, "DELETE", f"/jobs?files=true&id={done.id}&id={waits.id}")
+    now = jobs.must(box.ledger, done.id)
+    assert (now.state, now.workload) == (State.QUEUED, jobs.FORGET)
+    assert jobs.must(box.ledger, waits.id) == waits
+    asked(program, "DELETE", f"/jobs/{waits.id}?files=true", 409)
 
 
 def test_what_has_not_ended_is_not_forgotten(box: Box, program: FlaskClient) -> None:

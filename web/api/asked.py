@@ -116,6 +116,10 @@ class ForgetQuery(BaseModel):
     """Whether it is meant."""
 
     dry_run: bool = Field(False, description="Say what would go, and let it stay.")
+    files: bool = Field(
+        False,
+        description="Files of ours go, too, that nobody changed: the worker takes them away.",
+    )
 
 
 class ChoiceQuery(_Chosen, ForgetQuery):

@@ -5,9 +5,8 @@ Not here: which step there is (appliance.moves), lists (jobs).
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
@@ -45,13 +44,14 @@ class ForgottenRow(BaseModel):
     share: str
     recording: str
     edits: int = Field(description="Revisions of its text that go with it.")
-    files_left: list[str] = Field(description="Files of ours that stay beside the recording.")
+    files: list[str] = Field(description="Files of ours beside the recording.")
 
 
 class ForgottenPage(BaseModel):
-    """What was forgotten, or would be. Recordings and files beside them stay where they are."""
+    """What was forgotten, or would be. Recordings stay where they are."""
 
     dry_run: bool
+    files_go: bool = Field(description="Files that nobody changed go, too; else they stay.")
     jobs: list[ForgottenRow]
     kept: int = Field(description="Jobs of the choice that have not ended and stay.")
     more: bool = Field(description="There are more that were chosen: ask again.")
@@ -104,12 +104,14 @@ def mark(path: JobPath, body: JobPatch) -> Response:
 
 @bp.delete("/jobs/<int:number>", responses={200: ForgottenPage, **problems(HTTPStatus.CONFLICT)})
 def forget(path: JobPath, query: ForgetQuery) -> Response:
-    """Forget a job that has ended, its texts and its logs; the files beside it stay."""
+    """Forget a job that has ended, its texts and its logs; and its files, where asked for."""
     job = operated(path.number)
     row = _forgotten(job)
     if not query.dry_run:
-        _forget(job)
-    return told(ForgottenPage(dry_run=query.dry_run, jobs=[row], kept=0, more=False))
+        _forget([job], files_too=query.files)
+    return told(
+        ForgottenPage(dry_run=query.dry_run, files_go=query.files, jobs=[row], kept=0, more=False)
+    )
 
 
 @bp.delete("/jobs", responses={200: ForgottenPage})
@@ -126,10 +128,13 @@ def forget_many(query: ChoiceQuery) -> Response:
     kept = sum(counts.get(state, 0) for state in query.state or State if state not in ENDED)
     gone = [_forgotten(job) for job in chosen]
     if not query.dry_run:
-        for job in chosen:
-            _forget(job)
+        _forget(chosen, files_too=query.files)
     page = ForgottenPage(
-        dry_run=query.dry_run, jobs=gone, kept=kept, more=bool(states) and len(found) > query.limit
+        dry_run=query.dry_run,
+        files_go=query.files,
+        jobs=gone,
+        kept=kept,
+        more=bool(states) and len(found) > query.limit,
     )
     return told(page)
 
@@ -141,18 +146,29 @@ def _forgotten(job: Job) -> ForgottenRow:
         share=job.source.share,
         recording=display(job.source.path),
         edits=revisions.newest(db.ledger(), job),
-        files_left=[display(one.path) for one in exports.of_job(db.ledger(), job.id)],
+        files=[display(one.path) for one in exports.of_job(db.ledger(), job.id)],
     )
 
 
-def _forget(job: Job) -> None:
+def _forget(found: Sequence[Job], *, files_too: bool) -> None:
+    """Forget jobs, one after the other; with their files, the worker does it."""
     ledger = db.ledger()
-    with ledger.writing():
-        moves.forget(ledger, job)
-        facts = {"share": job.source.share, "recording": display(job.source.path)}
-        audit.add(ledger, asker().actor, "job-forgotten", str(job.id), **facts)
-    logs = os.path.join(db.settings().state("logs"), str(job.id))
-    shutil.rmtree(logs, ignore_errors=True)  # what stays goes with the logs that are old
+    for job in found:
+        facts: dict[str, object] = {
+            "share": job.source.share,
+            "recording": display(job.source.path),
+        }
+        with ledger.writing():
+            if files_too:
+                moves.forget_with_files(ledger, job, who=_who())
+            else:
+                moves.forget(ledger, job)
+            audit.add(ledger, asker().actor, "job-forgotten", str(job.id), files=files_too, **facts)
+        if not files_too:
+            logs = db.settings().state("logs", str(job.id))
+            shutil.rmtree(logs, ignore_errors=True)  # what stays goes with the logs that are old
+    if files_too:
+        ring(*(job.id for job in found))
 
 
 def _moved(job: Job, move: Callable[[], Job]) -> Response:
