@@ -17,7 +17,7 @@ from appliance.health import holding, room
 from appliance.health.checks import Seen, of_the_day
 from appliance.health.finding import Finding, Level
 from appliance.report import shown
-from appliance.rights import Shares
+from appliance.rights import Shares, Sight
 from appliance.roster import LEAST_LONG
 from appliance.settings import Settings
 from appliance.states import State
@@ -107,6 +107,12 @@ def in_sight(share: str, seen: Shares) -> bool:
     return seen is None or share in seen
 
 
+def is_seen(job: Job, seen: Shares) -> bool:
+    """Tell whether a job is one of those that are seen: in a share of theirs, or sent by them."""
+    own = isinstance(seen, Sight) and job.submitter == seen.own
+    return own or in_sight(job.source.share, seen)
+
+
 def gather(ledger: Ledger, settings: Settings, seen: Shares = None) -> Overview:
     """Look at the whole box, as far as it is seen."""
     now = ledger.clock()
@@ -131,7 +137,7 @@ def gather(ledger: Ledger, settings: Settings, seen: Shares = None) -> Overview:
         ),
         needs=found,
         gates=tuple(gate for gate in gates.closed(ledger) if _concerns(gate, seen)),
-        working=tuple(one for one in at_work if in_sight(one.job.source.share, seen)),
+        working=tuple(one for one in at_work if is_seen(one.job, seen)),
         queue=queue,
         waiting=tuple(board.page(ledger, WAITING, limit=_SHOWN, shares=seen)),
         counts=counts,

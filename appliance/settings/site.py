@@ -169,7 +169,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         if _inside(root, state_dir) or _inside(state_dir, root):
             yield f"share {share.name}: its root and [node] state_dir lie inside each other"
     yield from _english_only(settings)
-    yield from _channels(settings, frozenset(names))
+    yield from _channels(settings, frozenset({*names, UPLOADS}))
 
 
 def _channels(settings: Settings, shares: frozenset[str]) -> Iterator[str]:

@@ -277,6 +277,11 @@ def test_an_operator_without_a_grant_sees_what_they_sent_and_nothing_else(
     assert status["counts"] == {"queued": 1}
     assert status["shares"] == []
     assert jobs.must(box.ledger, mine).submitter == "user:olga"
+    for number in (mine, theirs):
+        assert jobs.claim(box.ledger, number, owner="w1") is not None
+    status = olga.get("/api/v1/status").json
+    assert status is not None
+    assert [row["id"] for row in status["working"]] == [mine]
 
 
 def signed_in_word(headers: dict[str, str]) -> dict[str, str]:

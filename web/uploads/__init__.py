@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from werkzeug.http import http_date
 
 from appliance import receive
-from appliance.errors import NotAllowed, UploadRefused, UploadsOff
+from appliance.errors import NotAllowed, TooBig, UploadRefused, UploadsOff
 from appliance.nouns import UPLOADS, display
 from appliance.receive import Wish
 from appliance.rights import Right
@@ -190,6 +190,8 @@ def drop(path: UploadPath) -> Response:
 
 
 def _append(upload: Upload, offset: int) -> None:
+    if (whole := offset + (request.content_length or 0)) > upload.size:
+        raise TooBig(name=display(upload.name), size=whole, limit=upload.size)
     with slots.one_of("uploads"):
         now = receive.append(db.ledger(), db.settings(), upload, offset, form.pieces())
     if now == upload.size:
