@@ -71,6 +71,14 @@ def test_what_a_job_may_use_is_written_into_its_group(looks_like: Path) -> None:
     )
 
 
+def test_who_is_to_die_does_not_wait_for_a_processor(looks_like: Path) -> None:
+    group = Place(str(looks_like), frozenset(cgroup.CONTROLLERS)).make("7-2", JOB)
+    assert group is not None
+    group.kill()
+    said = [(looks_like / "job-7-2" / file).read_text() for file in ("cpu.max", "cgroup.kill")]
+    assert said == ["max", "1"]
+
+
 def test_only_what_has_a_controller_is_written(looks_like: Path) -> None:
     place = Place(str(looks_like), frozenset({"pids"}))
     assert place.mode is Mode.PARTIAL

@@ -241,7 +241,7 @@ def _fled(guest: Guest, told: Told) -> str:
 
 def _late(told: Told) -> float:
     late = float(told.attempt["wall_seconds"]) - DEADLINE_SECONDS
-    assert -0.1 < late <= WITHIN_SECONDS, late
+    assert -0.1 < late <= WITHIN_SECONDS, (late, told.attempt, told.log)
     return late
 
 
