@@ -43,7 +43,7 @@ format: install  ## Put the code into its form
 PROGRAMS := espeak-ng chromium bindfs strace faketime fusermount3:fuse3 fiu-run:fiu-utils
 PROGRAMS += systemd-analyze:systemd systemd-nspawn:systemd-container nginx nft:nftables ip:iproute2 openssl
 PROGRAMS += /usr/lib/python3/dist-packages/systemd/daemon.py:python3-systemd promtool:prometheus
-PROGRAMS += smbd:samba smbclient mkfs.btrfs:btrfs-progs mkfs.ext4:e2fsprogs
+PROGRAMS += ssh-keygen:openssh-client smbd:samba smbclient mkfs.btrfs:btrfs-progs mkfs.ext4:e2fsprogs
 .PHONY: programs
 programs:
 	@for wanted in $(PROGRAMS); do \
@@ -100,7 +100,7 @@ release: install  ## One signed file for boxes without a network (KEY=ssh key, P
 	$(BIN)/python -m release.make --key $(KEY) $(addprefix --python ,$(PYTHONS)) $(if $(GPU),--lock requirements-gpu.lock --out dist/gpu)
 
 # What the lanes need beyond what the tests do.
-test-box: PROGRAMS += mmdebstrap ssh:openssh-client
+test-box: PROGRAMS += mmdebstrap
 test-box: install programs controller  ## What needs a whole box: provisioning, upgrades (LANE=provision)
 	$(BIN)/python -m tests.box $(or $(LANE),all)
 
