@@ -43,7 +43,7 @@ format: install  ## Put the code into its form
 PROGRAMS := espeak-ng chromium bindfs strace faketime fusermount3:fuse3 fiu-run:fiu-utils
 PROGRAMS += systemd-analyze:systemd systemd-nspawn:systemd-container nginx nft:nftables ip:iproute2 openssl
 PROGRAMS += /usr/lib/python3/dist-packages/systemd/daemon.py:python3-systemd promtool:prometheus
-PROGRAMS += smbd:samba smbclient mkfs.btrfs:btrfs-progs mkfs.ext4:e2fsprogs
+PROGRAMS += ssh-keygen:openssh-client smbd:samba smbclient mkfs.btrfs:btrfs-progs mkfs.ext4:e2fsprogs
 .PHONY: programs
 programs:
 	@for wanted in $(PROGRAMS); do \

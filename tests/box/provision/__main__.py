@@ -8,6 +8,7 @@ Not here: the playbooks themselves (ansible/).
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ from tests.box.provision import bare, bundles
 from tests.box.provision.controller import Controller, Played
 
 SAMPLES: Final = Path(units.TOP, "appliance", "selftest", "samples")
+COMMAND: Final = "/usr/local/sbin/appliance-release"
 SHARE: Final = "/srv/dictation"
 PASSWORD: Final = "Not a secret 1"  # noqa: S105 - of a person who is gone in a moment
 _PATIENCE: Final = 180.0
@@ -109,7 +111,8 @@ def tell(box: Container, folder: Path, key: Path, good: Path) -> None:
     first(box, controller, only)
     no_way_out(box)
     drop_share(box, folder)
-    upgrade(box, controller, folder, key, only)
+    goes_back(box, controller, folder, key)
+    upgrades(box, controller, folder, key, only)
     altered(box, folder, good)
     report(controller, folder)
 
@@ -118,6 +121,7 @@ def first(box: Container, controller: Controller, only: tuple[str, ...]) -> None
     """A virgin box, looked at; provisioned; heard; provisioned once more."""
     looked = controller.play("site.yml", "--check", "--diff", *only)
     expect(looked.status == 0, f"--check on a bare box: {_told(looked)}", looked.text)
+    busy = load()
     begun = time.monotonic()
     made = controller.play("site.yml", *only)
     expect(made.status == 0, f"site.yml: {_told(made)}", made.text)
@@ -125,10 +129,19 @@ def first(box: Container, controller: Controller, only: tuple[str, ...]) -> None
     text = comes(box, "first.txt")
     took = time.monotonic() - begun
     expect("project budget" in text, f"a bare root to its first transcript: {took:.0f} s")
-    expect(took <= _FIRST_SECONDS, f"within {_FIRST_SECONDS:.0f} s")
+    if busy:
+        say(f"  not judged: others keep this machine busy (load {busy:.0f})")
+    else:
+        expect(took <= _FIRST_SECONDS, f"within {_FIRST_SECONDS:.0f} s")
     again = controller.play("site.yml", *only)
     changed = again.counts.get("canary-box", {}).get("changed")
     expect(again.status == 0 and changed == 0, f"once more: {_told(again)}", again.text)
+
+
+def load() -> float:
+    """How many processes want a processor, where they are twice as many as there are; else 0."""
+    now = os.getloadavg()[0]
+    return now if now > 2 * (os.cpu_count() or 1) else 0.0
 
 
 def no_way_out(box: Container) -> None:
@@ -171,11 +184,9 @@ def drop_share(box: Container, folder: Path) -> None:
     expect(old.returncode != 0, "SMB 2 is refused", old.stdout)
 
 
-def upgrade(
-    box: Container, controller: Controller, folder: Path, key: Path, only: tuple[str, ...]
-) -> None:
-    """Two releases that are not well, one that is; and back from that."""
-    before = json.loads(box.run("/usr/local/sbin/appliance-release", "list").stdout)["current"]
+def goes_back(box: Container, controller: Controller, folder: Path, key: Path) -> None:
+    """Releases that are not well: the box goes back by itself, and loses nothing."""
+    before = releases(box)["current"]
     for number, (what, module, text) in enumerate(_BROKEN, start=1):
         version = f"{before}.post{number}"
         bad = bundles.bundle(folder, key, version=version, broken={module: text})
@@ -189,21 +200,33 @@ def upgrade(
         expect("second-box" not in tried.counts, "no other box is touched", tried.text)
         took = _seconds(tried.text)
         expect(took <= _BACK_SECONDS, f"back by itself after {took:.1f} s", went or tried.text)
-        now = json.loads(box.run("/usr/local/sbin/appliance-release", "list").stdout)["current"]
-        expect(now == before, f"{before} runs")
+        expect(releases(box)["current"] == before, f"{before} runs")
         for name in names:
             comes(box, f"{name}.txt")
         expect(True, f"the queue goes on: {len(names)} recordings done")
         sound(box)
+
+
+def upgrades(
+    box: Container, controller: Controller, folder: Path, key: Path, only: tuple[str, ...]
+) -> None:
+    """A release that is well, and back from it."""
+    before = releases(box)["current"]
     better = bundles.bundle(folder, key, version=f"{before}.post9")
     done = controller.play("upgrade.yml", *only, appliance_bundle=str(better))
     expect(done.status == 0, f"a release that is well: {_told(done)}", done.text)
-    now = json.loads(box.run("/usr/local/sbin/appliance-release", "list").stdout)
+    now = releases(box)
     expect(now["current"] == f"{before}.post9", f"{now['current']} runs, {now['previous']} before")
     back = controller.play("rollback.yml", *only)
-    now = json.loads(box.run("/usr/local/sbin/appliance-release", "list").stdout)
+    now = releases(box)
     expect(back.status == 0 and now["current"] == before, f"rollback.yml: {_told(back)}", back.text)
     sound(box)
+
+
+def releases(box: Container) -> dict[str, str]:
+    """What is installed in there, and what runs."""
+    told: dict[str, str] = json.loads(box.run(COMMAND, "list").stdout)
+    return told
 
 
 def altered(box: Container, folder: Path, good: Path) -> None:
@@ -214,7 +237,7 @@ def altered(box: Container, folder: Path, good: Path) -> None:
     bad.write_bytes(content)
     inside = box.path("/root/altered.tar")
     shutil.copy(bad, inside)
-    told = box.run("/usr/local/sbin/appliance-release", "install", "/root/altered.tar")
+    told = box.run(COMMAND, "install", "/root/altered.tar")
     inside.unlink()
     why = json.loads(told.stdout).get("refused", "")
     expect(told.returncode == 1 and "altered" in why, f"an altered bundle is refused: {why}")
