@@ -9,7 +9,7 @@ import contextlib
 import logging
 
 from appliance.bell import Bell
-from appliance.errors import NodeIO
+from appliance.errors import ApplianceError
 from web import db
 
 log = logging.getLogger(__name__)
@@ -21,5 +21,5 @@ def ring(*jobs: int) -> None:
         with contextlib.closing(Bell(db.settings().state_dir)) as bell:
             for job in jobs:
                 bell.ring(job)
-    except NodeIO as error:  # damaged: the worker puts it aside when it starts
+    except ApplianceError as error:  # damaged: the worker puts it aside when it starts
         log.warning("%s", error, extra={"code": error.code})

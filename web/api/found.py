@@ -7,12 +7,9 @@ Not here: the policy of an address (access.policy), what is done with the job (m
 
 from __future__ import annotations
 
-import contextlib
-
 from flask import abort
 
-from appliance.bell import Bell
-from appliance.errors import ApplianceError, NotAllowed
+from appliance.errors import NotAllowed
 from appliance.rights import Right
 from appliance.store import jobs
 from appliance.store.jobs import Job
@@ -33,13 +30,3 @@ def operated(number: int) -> Job:
         seen(number)
         raise NotAllowed
     return job
-
-
-def ring(*numbers: int) -> None:
-    """Tell the worker that jobs are queued. One that does not hear it looks by itself."""
-    with (
-        contextlib.suppress(ApplianceError),
-        contextlib.closing(Bell(db.settings().state_dir)) as bell,
-    ):
-        for number in numbers:
-            bell.ring(number)

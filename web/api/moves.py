@@ -23,12 +23,12 @@ from appliance.states import ENDED, Stage, State
 from appliance.store import audit, board, exports, marks, revisions
 from appliance.store.board import Choice
 from appliance.store.jobs import Job
-from web import db
+from web import bell, db
 from web.access.asker import asker
 from web.api import rows
 from web.api.asked import ChoiceQuery, ForgetQuery, JobPatch, JobPath, RetryBody, Wishes
 from web.api.document import problems, told
-from web.api.found import operated, ring
+from web.api.found import operated
 from web.api.jobs import bp
 
 __all__ = ["bp"]  # that of jobs: an address belongs to one part
@@ -168,13 +168,13 @@ def _forget(found: Sequence[Job], *, files_too: bool) -> None:
             logs = db.settings().state("logs", str(job.id))
             shutil.rmtree(logs, ignore_errors=True)  # what stays goes with the logs that are old
     if files_too:
-        ring(*(job.id for job in found))
+        bell.ring(*(job.id for job in found))
 
 
 def _moved(job: Job, move: Callable[[], Job]) -> Response:
     moved = move()
     if moved.state is State.QUEUED:
-        ring(job.id)
+        bell.ring(job.id)
     return told(rows.job_row(moved))
 
 

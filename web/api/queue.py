@@ -13,13 +13,12 @@ from pydantic import BaseModel, Field
 from appliance.states import State
 from appliance.store import audit, board, pause
 from appliance.store.pause import Pause
-from web import db, words
+from web import bell, db, words
 from web.access import sees
 from web.access.asker import asker
 from web.api import rows
 from web.api.asked import LimitQuery, PauseBody
 from web.api.document import part, told
-from web.api.found import ring
 
 bp = part("queue", "What is next, and whether the queue stands still.")
 
@@ -67,7 +66,7 @@ def resume() -> Response:
     with ledger.writing():
         if pause.end(ledger):
             audit.add(ledger, who.actor, "queue-resumed")
-    ring(*(job.id for job in board.next_up(ledger, limit=_RUNG)))
+    bell.ring(*(job.id for job in board.next_up(ledger, limit=_RUNG)))
     return told(_row(_SHOWN))
 
 

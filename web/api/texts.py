@@ -29,11 +29,11 @@ from appliance.settings.sections import Format
 from appliance.store import audit, revisions
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
-from web import db, words
+from web import bell, db, words
 from web.access.asker import asker
 from web.api.asked import JobPath
 from web.api.document import part, problems, told
-from web.api.found import operated, ring, seen
+from web.api.found import operated, seen
 
 bp = part("texts", "What was said in a recording.")
 
@@ -321,7 +321,7 @@ def revised(path: JobPath, header: EditHeader, body: RevisionBody) -> Response:
     on = _made_on(opened, header.if_match)
     tag = _change(opened, body)(db.ledger(), on, asker().who)
     if tag != opened.tag:
-        ring(job.id)
+        bell.ring(job.id)
     response = told(RevisedRow(job=job.id, revision=tag, changed=tag != opened.tag))
     response.set_etag(tag)
     return response
