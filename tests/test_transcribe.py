@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -199,6 +200,18 @@ def test_an_engine_that_says_nothing_is_given_up_like_a_dead_one(
     monkeypatch.setattr(relay, "STALL_SECONDS", 2.0)
     with bench.engine("mute"), pytest.raises(EngineLost):
         bench.transcribe(file)
+
+
+def test_waiting_for_the_engine_takes_no_processor(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child has ended and hung up, which a poll would tell again and again, at once."""
+    file = sounds.write(str(bench.folder / "memo.wav"), sounds.long(8))
+    monkeypatch.setattr(relay, "STALL_SECONDS", 2.0)
+    before = time.thread_time()
+    with bench.engine("mute"), pytest.raises(EngineLost):
+        bench.transcribe(file)
+    assert time.thread_time() - before < 0.7  # of more than two seconds
 
 
 def test_an_engine_that_stays_away_costs_the_job_nothing(

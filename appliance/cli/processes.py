@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from appliance import allocator, journal, recover, tasks
+from appliance import allocator, instructions, journal, recover, tasks
 from appliance.bell import Bell
 from appliance.cli.site import Site, site
 from appliance.store import schema
@@ -41,7 +41,7 @@ def engine(of: Site) -> None:
     argv = command or [sys.executable, "-m", "appliance.engine"]
     if of.file:
         argv.append(of.file)
-    os.environ.update(allocator.environment())
+    os.environ.update({**allocator.environment(), **instructions.environment()})
     os.execvp(argv[0], argv)  # noqa: S606 - an argument list of our own
 
 

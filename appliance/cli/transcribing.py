@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from appliance import allocator, beneath, daemon, tasks, wire
+from appliance import allocator, beneath, daemon, instructions, tasks, wire
 from appliance.box import Box, open_box
 from appliance.cli.progress import bar, moving
 from appliance.cli.site import plain
@@ -148,7 +148,7 @@ def _engine(settings: Settings, site: Settings) -> Iterator[None]:
         stream.write(_as_toml(site))
     log = open(os.path.join(site.state_dir, "engine.log"), "wb")  # noqa: SIM115 - the child's
     command = dying_with_us([sys.executable, "-m", "appliance.engine", file])
-    environment = {**os.environ, **allocator.environment()}
+    environment = {**os.environ, **allocator.environment(), **instructions.environment()}
     engine = subprocess.Popen(command, stderr=log, start_new_session=True, env=environment)
     try:
         until = time.monotonic() + _ENGINE_SECONDS

@@ -26,8 +26,9 @@ _REPEATS: Final = 2.4  # compression ratio above which a text repeats itself
 _UNSURE: Final = -1.0  # mean log probability below which it is a guess
 _SILENT: Final = 0.6  # chance of no speech above which a guess is silence
 # Lengths of encoder input that a short window may have. Whisper knows 30 s; with less than
-# 3 s of silence behind the speech it repeats itself (FUTO's and WhisperS2T's finding).
-_FRAMES: Final = (1_000, 1_500, 2_000, MEL_FRAMES)
+# 3 s of silence behind the speech it repeats itself (FUTO's and WhisperS2T's finding). Steps
+# of 3 s: finer ones would save input, and part windows that could share a turn.
+_FRAMES: Final = (1_000, 1_300, 1_600, 2_000, MEL_FRAMES)
 _ROOM: Final = 300  # frames
 
 

@@ -188,25 +188,32 @@ class Model:
         numbers: list[int],
         task: str,
     ) -> None:
-        """Time the words of every draft that stays; those of one language together."""
+        """Time the words of every draft that stays; those of one language together.
+
+        On a processor one window after the other, as they are encoded: four windows of the base
+        shape at once took 0.131 s of CPU each, one alone 0.057 (30 tokens, int8, jemalloc).
+        """
         for language in sorted({hearings[n].language or "" for n in numbers}):
-            mine = [n for n in numbers if hearings[n].language == language]
-            texts = [self._text(hearings[n], task) for n in mine]
-            full = [n for n, text in zip(mine, texts, strict=True) if text]
-            for n in mine:
-                if n not in full:
-                    hearings[n].close(task, None)
-            if not full:
-                continue
-            aligned = self._model.align(
-                _part(encoded, full, len(hearings)),
-                self._tokenizer(language, task).sot_sequence,
-                [text for text in texts if text],
-                [max(1, round(hearings[n].ask.seconds * 100)) for n in full],
-                median_filter_width=7,
-            )
-            for n, alignment in zip(full, aligned, strict=True):
-                hearings[n].close(task, alignment)
+            said = {
+                n: self._text(hearings[n], task)
+                for n in numbers
+                if hearings[n].language == language
+            }
+            full = [n for n, text in said.items() if text]
+            for n in said.keys() - full:
+                hearings[n].close(task, None)
+            at_once = 1 if self.device == "cpu" else max(1, len(full))
+            for first in range(0, len(full), at_once):
+                some = full[first : first + at_once]
+                aligned = self._model.align(
+                    _part(encoded, some, len(hearings)),
+                    self._tokenizer(language, task).sot_sequence,
+                    [said[n] for n in some],
+                    [max(1, round(hearings[n].ask.seconds * 100)) for n in some],
+                    median_filter_width=7,
+                )
+                for n, alignment in zip(some, aligned, strict=True):
+                    hearings[n].close(task, alignment)
 
     def _text(self, hearing: Hearing, task: str) -> list[int]:
         return [token for phrase in self._cut(hearing, task) for token in phrase.tokens]

@@ -222,11 +222,12 @@ class Relay:
 
     def _turn(self, stop: Callable[[], None]) -> None:
         poll = select.poll()
-        poll.register(self._child.channel, select.POLLIN)
+        if not self._ended:  # a child that has ended hangs up, and poll tells that without end
+            poll.register(self._child.channel, select.POLLIN)
         if self._engine:
             poll.register(self._engine, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(1000)}
-        if self._child.channel.fileno() in ready and not self._ended:
+        if self._child.channel.fileno() in ready:
             self._from_child()
         try:
             if self._engine and self._engine.fileno() in ready:

@@ -67,6 +67,19 @@ def full(where: Path) -> Iterator[None]:
         filling.unlink()
 
 
+def stop(pid: int) -> None:
+    """Stop a process. What its threads are in the middle of they do first: come back after that."""
+    os.kill(pid, signal.SIGSTOP)
+    until = time.monotonic() + 10
+    while any(_state(task) != "T" for task in Path(f"/proc/{pid}/task").iterdir()):
+        assert time.monotonic() < until, f"process {pid} does not stop"
+        time.sleep(0.005)
+
+
+def _state(task: Path) -> str:
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
+
+
 class FileServer:
     """A folder served over FUSE. `rate` slows reading down, in bytes a second."""
 
@@ -84,7 +97,7 @@ class FileServer:
 
     def hang(self) -> None:
         """Answer nobody any more."""
-        self._process.send_signal(signal.SIGSTOP)
+        stop(self._process.pid)
 
     def go_on(self) -> None:
         """Answer again, and what was asked meanwhile as well."""
