@@ -178,6 +178,22 @@ def test_jobs_are_listed_shown_retried_and_cancelled(place: Place) -> None:
     assert "no job 99" in place.run("jobs", "show", "99", expect=1)
 
 
+def test_the_queue_is_paused_and_goes_on(place: Place) -> None:
+    state = str(place.folder / ".appliance")
+    schema.prepare(state)
+    with Ledger(state) as ledger:
+        source = Source("inbox", b"a.wav", 1, 1)
+        job = jobs.add(ledger, source, Options(), correlation="c")
+        assert job is not None
+        told = place.run("queue", "pause", "--why", "the disk is exchanged")
+        assert told.startswith("paused by cli:")
+        assert "the disk is exchanged; 1 queued" in told
+        assert jobs.claim(ledger, job.id, owner="w") is None
+        assert json.loads(place.run("--json", "queue", "show"))["paused"]["why"]
+        assert "it goes on; 1 queued" in place.run("queue", "resume")
+        assert jobs.claim(ledger, job.id, owner="w") is not None
+
+
 def test_a_share_is_added_tested_and_adopted(place: Place) -> None:
     (place.folder / "talks").mkdir()
     place.run("share", "add", "talks", "talks")

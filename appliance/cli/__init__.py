@@ -21,6 +21,7 @@ from appliance.cli import (
     models,
     notifying,
     processes,
+    queue,
     run,
     settings,
     shares,
@@ -52,7 +53,7 @@ def cli(context: click.Context, file: str | None, *, as_json: bool, verbose: boo
 
 
 _RUNNING = (run, processes, backup, upkeep, notifying)
-_ASKING = (jobs, texts, shares, settings, models, explain, access)
+_ASKING = (jobs, queue, texts, shares, settings, models, explain, access)
 
 for family in (*_RUNNING, *_ASKING):
     for verb in family.VERBS:
