@@ -19,7 +19,7 @@ from appliance.errors import named
 from appliance.nouns import display
 from appliance.settings import Settings, Share
 from appliance.states import State
-from appliance.store import exports, gates, jobs, queue, shares, sightings
+from appliance.store import board, exports, gates, jobs, queue, shares, sightings
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from appliance.store.shares import ShareRow
@@ -69,7 +69,7 @@ def _is_folder(ledger: Ledger, share: str, path: bytes, there: There) -> bool:
     if there is not There.UNKNOWN:
         return there is There.FOLDER
     known = sightings.get(ledger, share, path) or next(jobs.at(ledger, share, path), None)
-    holds = sightings.below(ledger, share, path) or jobs.below(ledger, share, path)
+    holds = sightings.below(ledger, share, path) or board.below(ledger, share, path)
     return known is None and bool(holds)
 
 
@@ -79,7 +79,7 @@ def _of_folder(ledger: Ledger, share: str, path: bytes) -> Iterator[str]:
     if rule := rules.of_tree(path) or _rule_above(ledger, share, inside):
         yield f"It is a folder. {_ignored(rule)}"
         return
-    states = jobs.below(ledger, share, path)
+    states = board.below(ledger, share, path)
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
     files = sightings.below(ledger, share, path)
     yield f"It is a folder; we know of {files} recordings in it{f': {counts}' if counts else ''}."

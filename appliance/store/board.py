@@ -1,4 +1,4 @@
-"""What a page asks about jobs: who is next, what ended lately, how many, one page after another.
+"""What is asked about many jobs: who is next, what ended lately, how many, page after page.
 
 `shares` is what the asker may see (None: everything); what lies elsewhere is not there.
 
@@ -95,6 +95,16 @@ def counts(ledger: Ledger, choice: Choice, *, shares: Shares = None) -> dict[Sta
         f"SELECT state, count(*) AS n FROM job WHERE {where} GROUP BY state ORDER BY state", values
     )
     return {State(row["state"]): row["n"] for row in rows}
+
+
+def below(ledger: Ledger, share: str, folder: bytes) -> dict[State, int]:
+    """How many jobs of recordings in a folder, or deeper, are in which state."""
+    rows = ledger.rows(
+        "SELECT state, count(*) AS jobs FROM job WHERE share = ? AND path > ? AND path < ?"
+        " GROUP BY state ORDER BY state",
+        [share, folder + b"/", folder + b"0"],  # "0" comes right after "/"
+    )
+    return {State(row["state"]): row["jobs"] for row in rows}
 
 
 def _marks(values: Sequence[object]) -> str:

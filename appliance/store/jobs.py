@@ -123,16 +123,6 @@ def get(ledger: Ledger, job_id: int, *, shares: Shares = None) -> Job | None:
     return None if row is None else from_row(row)
 
 
-def below(ledger: Ledger, share: str, folder: bytes) -> dict[State, int]:
-    """How many jobs of recordings in a folder, or deeper, are in which state."""
-    rows = ledger.rows(
-        "SELECT state, count(*) AS jobs FROM job WHERE share = ? AND path > ? AND path < ?"
-        " GROUP BY state ORDER BY state",
-        [share, folder + b"/", folder + b"0"],  # "0" comes right after "/"
-    )
-    return {State(row["state"]): row["jobs"] for row in rows}
-
-
 def find(ledger: Ledger, source: Source) -> Job | None:
     """The job of exactly this source."""
     row = ledger.row(
