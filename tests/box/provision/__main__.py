@@ -43,6 +43,16 @@ _BROKEN: Final = (
         "def is_ready(*_asked: object) -> bool:\n    return False",
     ),
 )
+_PAGE: Final = """
+import ssl, urllib.request
+anybody = ssl._create_unverified_context()
+print(urllib.request.urlopen("https://localhost/readyz", context=anybody).status)
+"""
+_READY: Final = """
+import json, urllib.request
+asked = "http://127.0.0.1:9090/api/v1/query?query=appliance_ready"
+print(*(one["value"][1] for one in json.load(urllib.request.urlopen(asked))["data"]["result"]))
+"""
 _LEFT_OVER: Final = """
 import sqlite3
 db = sqlite3.connect("file:/var/lib/appliance/ledger.db?mode=ro", uri=True)
@@ -103,7 +113,6 @@ def tell(box: Container, folder: Path, key: Path, good: Path) -> None:
             {"name": "anna", "password": PASSWORD},
             {"name": "bert", "password": PASSWORD},
         ],
-        "appliance_prometheus": True,
     }
     # Two names, one machine: what would happen to the second is seen, not what happens there.
     controller = Controller(folder, {"canary-box": box, "second-box": box}, variables)
@@ -115,6 +124,7 @@ def tell(box: Container, folder: Path, key: Path, good: Path) -> None:
     upgrades(box, controller, folder, key, only)
     altered(box, folder, good)
     report(controller, folder)
+    figures(box, controller, only)
 
 
 def first(box: Container, controller: Controller, only: tuple[str, ...]) -> None:
@@ -128,6 +138,8 @@ def first(box: Container, controller: Controller, only: tuple[str, ...]) -> None
     drop(box, "welcome-english.wav", "first.wav")
     text = comes(box, "first.txt")
     took = time.monotonic() - begun
+    page = box.run("/usr/bin/python3", "-c", _PAGE).stdout.strip()
+    expect(page == "200", "the page answers over TLS", page)
     expect("project budget" in text, f"a bare root to its first transcript: {took:.0f} s")
     if busy:
         say(f"  not judged: others keep this machine busy (load {busy:.0f})")
@@ -251,6 +263,17 @@ def report(controller: Controller, folder: Path) -> None:
     row = json.loads(file.read_text())["canary-box"]
     say(f"    {row}")
     expect(row["ready"] is True and row["leaks"] == 0, "ready, and nothing wanted out")
+
+
+def figures(box: Container, controller: Controller, only: tuple[str, ...]) -> None:
+    """Prometheus on the box reads what the box says of itself."""
+    made = controller.play("site.yml", *only, appliance_prometheus=True)
+    expect(made.status == 0, f"site.yml with Prometheus: {_told(made)}", made.text)
+    until, told = time.monotonic() + _PATIENCE, ""
+    while time.monotonic() < until and told != "1":
+        told = box.run("/usr/bin/python3", "-c", _READY).stdout.strip()
+        time.sleep(1.0)
+    expect(told == "1", "Prometheus says that the box is ready", told)
 
 
 def sound(box: Container) -> None:
