@@ -8,6 +8,7 @@ Not here: opening what a stranger may have planted (beneath), what a mount is wo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Collection
@@ -37,9 +38,15 @@ def resolved(path: str) -> str:
 
 
 def mount_id(path: str, table: str = "/proc/self/mountinfo") -> int:
-    """The kernel's number of the mount that an absolute path lies on; a new mount has another."""
+    """The kernel's number of the mount that an absolute path lies on; a new mount has another.
+
+    0 where the kernel does not say.
+    """
     real, best, number = resolved(path), "", 0
-    with open(table, encoding="utf-8", errors="surrogateescape") as stream:
+    with (
+        contextlib.suppress(OSError),
+        open(table, encoding="utf-8", errors="surrogateescape") as stream,
+    ):
         for line in stream:
             fields = line.split()
             point = _unescaped(fields[4])
@@ -57,8 +64,12 @@ def _target(path: str) -> str | None:
 
 
 def _remote_mounts(table: str = "/proc/self/mountinfo") -> Collection[str]:
+    """Where file systems of others begin; none that could be told where the kernel does not say."""
     points = set()
-    with open(table, encoding="utf-8", errors="surrogateescape") as stream:
+    with (
+        contextlib.suppress(OSError),
+        open(table, encoding="utf-8", errors="surrogateescape") as stream,
+    ):
         for line in stream:
             before, _, after = line.partition(" - ")
             if _REMOTE.match(after):

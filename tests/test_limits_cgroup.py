@@ -37,10 +37,10 @@ def looks_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     What the kernel would do with what is written there, it does not do.
     """
-    make, remove = os.makedirs, os.rmdir
+    make, remove = os.mkdir, os.rmdir
 
-    def filled(folder: str, **more: bool) -> None:
-        make(folder, **more)
+    def filled(folder: str) -> None:
+        make(folder)
         for name, text in KERNELS.items():
             Path(folder, name).write_text(text)
 
@@ -49,7 +49,7 @@ def looks_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             os.unlink(os.path.join(folder, name))
         remove(folder)
 
-    monkeypatch.setattr(os, "makedirs", filled)
+    monkeypatch.setattr(os, "mkdir", filled)
     monkeypatch.setattr(os, "rmdir", emptied)
     (tmp_path / "cgroup.subtree_control").write_text("cpu memory pids\n")
     return tmp_path
@@ -117,15 +117,16 @@ def test_a_job_does_not_go_on_without_the_group_that_jobs_have_here(tmp_path: Pa
 
 def test_what_a_worker_left_behind_is_cleared_away(looks_like: Path) -> None:
     for name in ("job-1-1", "job-2-1", "supervisor"):
-        os.makedirs(str(looks_like / name))
+        os.mkdir(str(looks_like / name))
     found = choose(str(looks_like))
     assert sorted(one.name for one in looks_like.iterdir() if one.is_dir()) == ["supervisor"]
     assert found.folder == str(looks_like)
 
 
-def test_without_a_delegated_group_each_process_has_its_own_limits() -> None:
+def test_without_a_delegated_group_each_process_has_its_own_limits(tmp_path: Path) -> None:
     assert choose(None) == Place()
-    assert choose("/nowhere/at/all").mode is Mode.RLIMIT
+    assert choose(str(tmp_path / "not" / "there")).mode is Mode.RLIMIT
+    assert not list(tmp_path.iterdir())
 
 
 # --- real groups --------------------------------------------------------------------------------

@@ -20,6 +20,16 @@ def test_links_lead_where_the_kernel_goes(tmp_path: Path) -> None:
         assert links.resolved(path) == os.path.realpath(path)
 
 
+def test_a_kernel_that_does_not_say_what_is_mounted_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process without a free descriptor, say."""
+    none = str(tmp_path / "none")
+    assert links.mount_id(str(tmp_path), none) == 0
+    monkeypatch.setattr(links._remote_mounts, "__defaults__", (none,))
+    assert links.resolved(f"{tmp_path}/x") == f"{tmp_path}/x"
+
+
 def test_a_loop_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     assert links.resolved(f"{tmp_path}/loop/x") == f"{tmp_path}/loop/x"

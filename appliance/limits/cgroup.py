@@ -72,7 +72,8 @@ class Place:
             return None
         group = Group(os.path.join(self.folder, PREFIX + name))
         try:
-            os.makedirs(group.folder, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(group.folder)
             for file, value in _written(limits, self.controllers):
                 group.write(file, value)
         except OSError:

@@ -14,8 +14,6 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import psutil
-
 _EVERY_SECONDS: Final = 0.25
 
 
@@ -101,6 +99,8 @@ class Sampler:
 
 def _resident(pids: Sequence[int]) -> int:
     """Bytes that these processes hold together; what two of them share counts twice."""
+    import psutil
+
     held = 0
     for pid in pids:
         with contextlib.suppress(psutil.Error):

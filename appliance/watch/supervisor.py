@@ -95,7 +95,8 @@ class Child:
     def _leave_behind(self, now: float) -> None:
         """Go on without a child that does not die, where its mount has made way for another."""
         self._left = [process for process in self._left if process.poll() is None]
-        if self._process is not None and links.mount_id(self.share.root) != self._mount:
+        mount = links.mount_id(self.share.root)
+        if self._process is not None and mount not in (0, self._mount):
             self._left.append(self._process)
             self._bury(now, _SILENT)
 
