@@ -255,6 +255,21 @@ def test_zeros_instead_of_the_rest_are_reported_in_seconds(
     assert (heard.ended.missing, heard.ended.broken_off) == (0.0, False)
 
 
+def test_zeros_in_place_of_whole_fragments_are_reported(
+    talk: sounds.Sound, tmp_path: Path
+) -> None:
+    spec, options = UNMEASURED["mp4"]
+    path = files.record(tmp_path / "half.mp4", talk, spec=spec, options=options)
+    data = path.read_bytes()
+    # All that is left is in order: the zeros begin where the next fragment would.
+    boundary = data.index(b"moof", len(data) // 2) - 4
+    path.write_bytes(data[:boundary].ljust(len(data), b"\0"))
+    heard = worker.decode(path)
+    assert heard.ended is not None, heard
+    assert heard.ended.damaged == 0
+    assert heard.ended.broken_off
+
+
 def test_zeros_that_another_codec_takes_for_sound_are_reported(tmp_path: Path) -> None:
     path = files.record(tmp_path / "half.amr", sounds.meeting(20))
     heard = worker.decode(files.zero_tail(path, 0.5))

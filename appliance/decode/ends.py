@@ -152,8 +152,12 @@ def _riff(data: Readable) -> bool:
 
 
 def _boxes(data: Readable) -> bool:
-    """The last box of an MP4 must not go on behind the end, and one of them is the index."""
-    at, kinds = 0, list[bytes]()
+    """The last box of an MP4 must not go on behind the end, and one of them is the index.
+
+    In a film of fragments (ISO/IEC 14496-12, 8.8) the index promises nothing, and zeros where
+    the next fragment should begin are all that tells of the rest.
+    """
+    at, kinds, blank = 0, list[bytes](), False
     while at + 8 <= data.size and len(kinds) < _MOST_BOXES:
         size, kind = struct.unpack(">I4s", data.look(at, 8))
         if not kinds and kind not in _BOXES:
@@ -162,9 +166,10 @@ def _boxes(data: Readable) -> bool:
         if size == 1:
             size = int.from_bytes(data.look(at + 8, 8), "big")
         if size < 8:
+            blank = b"moof" in kinds and size == 0 and kind == b"\0\0\0\0"
             break  # zero: up to the end of the file; less is nonsense
         at += size
-    return bool(kinds) and (at > data.size or b"moov" not in kinds)
+    return bool(kinds) and (blank or at > data.size or b"moov" not in kinds)
 
 
 _ENDS: Final[dict[str, Callable[[Readable], bool]]] = {

@@ -60,6 +60,7 @@ RARE = {
     "loas": ("latm", "aac", 44_100, "mono"),
 }
 FILMS = {"mkv": "mpeg4", "mp4": "mpeg4", "ts": "mpeg4", "webm": "libvpx"}
+PICTURE = np.full((64, 64), 64, np.uint8)  # a frame that nobody filled holds whatever lay there
 Spec = tuple[str, str, int, str]
 
 
@@ -125,7 +126,7 @@ def _film(out: Any, codec: str) -> Any:
 
 def _seen(film: Any, seconds: float) -> Iterator[list[Any]]:
     for number in range(int(seconds * 5)):
-        frame = av.VideoFrame(64, 64, "yuv420p")
+        frame = av.VideoFrame.from_ndarray(PICTURE, format="gray").reformat(format="yuv420p")
         frame.pts, frame.time_base = number, Fraction(1, 5)
         yield film.encode(frame)
     yield film.encode(None)
