@@ -8,6 +8,7 @@ Not here: the bell itself (bell), what is done with a job (workloads), when it i
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import logging
 import os
@@ -58,6 +59,10 @@ HANG_SECONDS: Final = 300.0  # without a sign from a thread that has a job
 _RECONCILE_SECONDS: Final = 5.0
 _WRITE_AGAIN_SECONDS: Final = 5.0
 _CHECKPOINT_EVERY: Final = 12  # rounds of reconcile
+_NOTHING_LEFT: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN}
+    | {errno.EIO, errno.ENOSPC, errno.EDQUOT}
+)
 _SHUTDOWN_SECONDS: Final = 50.0
 
 
@@ -129,9 +134,21 @@ def _perform(job: Job, box: Box, book: Book) -> None:
         book.end(state="fenced", code=Fenced.code)
     except ApplianceError as error:
         _end(box, job, error, book)
-    except Exception as bug:
-        log.exception("bug", extra={"code": Bug.code})
-        _end(box, job, Bug(name=display(job.source.name), what=type(bug).__name__), book)
+    except Exception as raised:
+        named = _named(raised, job)
+        # A traceback is for us: what the box is short of needs none.
+        log.exception("%s", named, exc_info=isinstance(named, Bug), extra={"code": named.code})
+        _end(box, job, named, book)
+
+
+def _named(raised: Exception, job: Job) -> ApplianceError:
+    """Call what nobody expected a bug, unless it is the kernel that has nothing left to give.
+
+    A share cannot be meant: porters alone touch it, and name what it answers.
+    """
+    if isinstance(raised, OSError) and raised.errno in _NOTHING_LEFT:
+        return NodeIO(where=raised.filename or "what it works with", why=os.strerror(raised.errno))
+    return Bug(name=display(job.source.name), what=type(raised).__name__)
 
 
 def _end(box: Box, job: Job, error: ApplianceError, book: Book) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -49,6 +50,9 @@ ENDS: list[tuple[ApplianceError | Exception, State]] = [
     (Interrupted(), State.QUEUED),
     (SourceChanged(name="talk.wav"), State.DISCOVERED),
     (ZeroDivisionError("a bug"), State.FAILED),
+    (OSError(errno.EMFILE, "no descriptor left"), State.RETRY_WAIT),
+    (OSError(errno.ENOMEM, "no memory left"), State.RETRY_WAIT),
+    (OSError(errno.EBADF, "a bug"), State.FAILED),
 ]
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,6 +128,22 @@ def test_what_one_end_writes_into_the_ring_the_other_reads() -> None:
             ring.slot(slot)
     ring.close()
     other.close()
+
+
+def test_a_ring_that_cannot_be_made_leaves_no_descriptor_behind() -> None:
+    code = (
+        "import os, resource\n"
+        "from appliance import wire\n"
+        "before = os.listdir('/proc/self/fd')\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * os.sysconf('SC_PAGE_SIZE')\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used, used))\n"
+        "try:\n"
+        "    wire.Ring.create(64)\n"
+        "except OSError as refused:\n"
+        "    print(refused.errno, os.listdir('/proc/self/fd') == before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{errno.ENOMEM} True\n", done.stderr
 
 
 def test_a_ring_can_neither_lie_about_its_size_nor_shrink() -> None:

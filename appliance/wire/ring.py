@@ -21,20 +21,27 @@ class Ring:
     """A memfd of `slots` windows of log-mel; pages never written cost nothing."""
 
     def __init__(self, fd: int, slots: int) -> None:
-        """Take over `fd`. Raises ValueError when it is smaller than it says."""
-        if not 0 < slots <= 4096 or os.fstat(fd).st_size < slots * SLOT_BYTES:
+        """Take over `fd`. Raises ValueError when it is smaller than it says, OSError as mmap."""
+        try:
+            if not 0 < slots <= 4096 or os.fstat(fd).st_size < slots * SLOT_BYTES:
+                raise ValueError(f"a ring without room for {slots} slots")
+            self._map = mmap.mmap(fd, slots * SLOT_BYTES)
+        except (OSError, ValueError):
             os.close(fd)
-            raise ValueError(f"a ring without room for {slots} slots")
+            raise
         self.fd = fd
         self.slots = slots
-        self._map = mmap.mmap(fd, slots * SLOT_BYTES)
 
     @classmethod
     def create(cls, slots: int) -> Ring:
-        """Make an empty ring whose size nobody can change any more."""
+        """Make an empty ring whose size nobody can change any more. Raises OSError."""
         fd = os.memfd_create("ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(fd, slots * SLOT_BYTES)
-        _seal(fd)
+        try:
+            os.ftruncate(fd, slots * SLOT_BYTES)
+            _seal(fd)
+        except OSError:
+            os.close(fd)
+            raise
         return cls(fd, slots)
 
     def slot(self, number: int) -> memoryview:
