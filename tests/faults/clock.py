@@ -31,6 +31,7 @@ _YEAR: Final = 365 * 86_400
 _BEHIND: Final = 6  # recordings that may wait at a time
 _AHEAD: Final = 3  # places in the queue that two workers and a scan may swap
 _LONGEST_WAIT: Final = 60.0  # seconds of any retry here: 5 at most, and a busy machine
+_MEMORY: Final = "/dev/shm"  # noqa: S108 - where libfaketime puts them
 _LIBRARY: Final = "faketime/libfaketimeMT.so.1"
 _FOLDERS: Final = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64")
 # libfaketime 0.9.10 takes the deadline of a sleep on the monotonic clock for one on the wall.
@@ -115,6 +116,16 @@ def _faked(where: str) -> Iterator[str]:
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+        _sweep()
+
+
+def _sweep() -> None:
+    """Remove what libfaketime leaves in memory: a page and a lock for each that was killed."""
+    for name in os.listdir(_MEMORY):
+        pid = name.rpartition("_")[2]
+        if "faketime_" in name and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(_MEMORY, name))
 
 
 def _keep_up(box: Box, least: int) -> None:
