@@ -40,6 +40,7 @@ class Actor:
         """`owner` is the process this thread stands for."""
         self.owner = owner
         self.claimed: jobs.Job | None = None
+        self.before = ""  # which of the named steps it stands before
         self.over = False
         self.failed: BaseException | None = None
         self._work = work
@@ -67,10 +68,11 @@ class Actor:
         if not self._stands.acquire(timeout=_PATIENCE):
             raise AssertionError("an actor hangs")
 
-    def pause(self) -> None:
+    def pause(self, before: str = "") -> None:
         """Stand still; called in the actor's own thread."""
         if self._unwinding:
             raise Unwound
+        self.before = before
         self._stands.release()
         self._go.acquire()
         if self._unwinding:
@@ -85,6 +87,12 @@ class Actor:
             self._wait()
         if self.failed is not None:
             raise self.failed
+
+    def go_to(self, before: str) -> None:
+        """Let it go on until it stands before a step of that name, or is over."""
+        self.go()
+        while not self.over and self.before != before:
+            self.go()
 
     def finish(self) -> None:
         """Let it go on to its end."""
@@ -101,11 +109,11 @@ class Actor:
         self._thread.join()
 
 
-def pause() -> None:
+def pause(before: str = "") -> None:
     """Stand still, if this thread is an actor's."""
     actor = getattr(_here, "actor", None)
     if actor is not None:
-        actor.pause()
+        actor.pause(before)
 
 
 # Where an actor stands still. A transaction, and a look at a file followed by a rename, are
@@ -148,13 +156,14 @@ def pausing() -> Iterator[None]:
         undo.enter_context(mock.patch.object(Ledger, "writing", paused_writing))
         undo.enter_context(mock.patch.object(jobs, "cancel_asked", paused_asking))
         for module, name in _STEPS:
-            undo.enter_context(mock.patch.object(module, name, _paused(getattr(module, name))))
+            step = _paused(name, getattr(module, name))
+            undo.enter_context(mock.patch.object(module, name, step))
         yield
 
 
-def _paused(step: Callable[..., Any]) -> Callable[..., Any]:
+def _paused(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
     def paused(*args: Any, **options: Any) -> Any:
-        pause()
+        pause(name)
         return step(*args, **options)
 
     return paused

@@ -103,6 +103,16 @@ class Life(RuleBasedStateMachine):
         standing = self.world.standing(zombies=False)
         standing[n % len(standing)].finish()
 
+    @precondition(lambda self: self.world.standing(zombies=False))
+    @rule(n=_number, dies=st.booleans())
+    def stand_before_the_rename(self, n: int, dies: bool) -> None:
+        """Between what is written and what is said about it: where chance alone hardly ever is."""
+        standing = self.world.standing(zombies=False)
+        actor = standing[n % len(standing)]
+        actor.go_to("put")
+        if dies and not actor.over:
+            self.world.dies(actor.owner)
+
     @precondition(lambda self: self.world.standing(zombies=True))
     @rule(n=_number, steps=st.sampled_from((1, 3, 9, 99)))
     def zombie(self, n: int, steps: int) -> None:

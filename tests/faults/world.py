@@ -21,6 +21,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Final, Self, cast
 from unittest import mock
 
@@ -46,6 +47,7 @@ line: Any = importlib.import_module("appliance.workloads.transcription")  # not 
 
 SHARE: Final = "inbox"
 OPTIONS: Final = Options(formats=("txt", "json"))
+_FORGIVEN_MS: Final = 3_600_000
 _AFRESH: Final = ENDED | {State.DISCOVERED}  # asked for anew from here: every budget begins again
 
 
@@ -123,6 +125,7 @@ class World:
     _states: dict[int, str] = field(default_factory=dict)
     _done: Counter[tuple[int, int]] = field(default_factory=Counter)
     _spent: dict[int, Counter[Budget]] = field(default_factory=dict)
+    _lost_ms: dict[int, list[int]] = field(default_factory=dict)  # when a job lost its worker
     _rendered: dict[tuple[int, int], set[str]] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -329,8 +332,12 @@ class World:
         spent = self._spent.setdefault(event.job, Counter())
         if was in _AFRESH and event.became == State.QUEUED:
             spent.clear()
+            self._lost_ms.pop(event.job, None)
         elif was == State.RUNNING and event.code is not None:
-            spent[CATALOGUE[event.code].budget] += 1
+            budget = CATALOGUE[event.code].budget
+            spent[budget] += 1
+            if budget is Budget.LOSSES:
+                self._lost_ms.setdefault(event.job, []).append(event.at_ms)
         if event.code == WorkerDied.code and self._is_at_work(event):
             self.violations.append(f"job {event.job}: taken from a worker that lives and is at it")
         if event.code == Bug.code:
@@ -353,8 +360,8 @@ class World:
             self._wrong(job, f"{job.state} without an event")
         if (job.errors, job.crashes) != (spent[Budget.ERRORS], spent[Budget.CRASHES]):
             self._wrong(job, f"charged {job.errors} errors, {job.crashes} crashes, not {spent}")
-        if job.losses not in (0, spent[Budget.LOSSES]):
-            self._wrong(job, f"charged {job.losses} losses, not {spent}")
+        if job.losses not in (losses := self._losses(job)):
+            self._wrong(job, f"charged {job.losses} losses, not {sorted(losses)}")
         if job.state is State.DEAD and not any(spent[b] >= ALLOWANCE[b] for b in ALLOWANCE):
             self._wrong(job, f"dead, having spent {spent}")
         if job.state is State.CANCELLED and job.id not in self.cancelled:
@@ -368,6 +375,13 @@ class World:
         for row in exports.of_job(self.ledger, job.id):
             if row.state == "published" and row.format != "error":
                 self._check_file(job, row)
+
+    def _losses(self, job: Job) -> set[int]:
+        """What may be charged: all, or those since some hour without any, which forgives."""
+        at = self._lost_ms.get(job.id, [])
+        pauses = pairwise([*at, self.clock.wall_ms])
+        forgiven = (n for n, (one, next_) in enumerate(pauses, 1) if next_ - one >= _FORGIVEN_MS)
+        return {len(at), *(len(at) - n for n in forgiven)}
 
     def _check_file(self, job: Job, row: exports.Published) -> None:
         with contextlib.suppress(FileNotFoundError):
