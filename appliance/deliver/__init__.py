@@ -106,11 +106,12 @@ def withdraw(ledger: Ledger, root: str, job: Job, row: Published, *, guard: Guar
     errand = _Errand(ledger, root, job, guard)
     with errand.folder() as folder:
         name = os.path.basename(row.path)
+        _sweep(folder, _names_in(folder), job.id, before=job.attempt + 1)
         found = place.sha256(folder, name)
-        ours = found is not None and row.wrote(found)
-        if ours:
+        ours = False
+        if found is not None and row.wrote(found):
             jobs.cancel_asked(ledger, job)  # raises Fenced
-            place.remove(folder, name)
+            ours = place.take_away(folder, name, _temp(job, row.suffix), found)
             place.sync(folder)
         table.forget(ledger, job, row.path)
         return ours
@@ -176,8 +177,13 @@ class _Parcel:
 
     @classmethod
     def of(cls, job: Job, export: Export) -> _Parcel:
-        temp = f".~appliance-{job.id}.{job.attempt}{export.suffix}"
-        return cls(export, hashlib.sha256(export.content).hexdigest(), temp.encode())
+        digest = hashlib.sha256(export.content).hexdigest()
+        return cls(export, digest, _temp(job, export.suffix))
+
+
+def _temp(job: Job, suffix: str) -> bytes:
+    """Our hidden name for a file on its way."""
+    return f".~appliance-{job.id}.{job.attempt}{suffix}".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +264,7 @@ def _sweep(folder: int, neighbours: Iterable[bytes], job_id: int, *, before: int
         found = _TEMP.match(name)
         if found is None or int(found[1]) != job_id or int(found[2]) >= before:
             continue
-        if place.is_file(folder, name):
+        if place.is_file(folder, name) and not place.is_anothers(folder, name):
             place.remove(folder, name)
             swept += 1
     return swept
