@@ -40,7 +40,7 @@ from appliance.errors import (
 )
 from appliance.nouns import Export, display, mtime_ns_of
 from appliance.store import exports as table
-from appliance.store import jobs
+from appliance.store import jobs, revisions
 from appliance.store.exports import Published
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
@@ -336,11 +336,17 @@ def _spot(errand: _Errand, folder: int, parcel: _Parcel, name: bytes) -> _Spot |
 
 
 def _row_of_ours(errand: _Errand, path: bytes) -> Published | None:
-    """What the ledger says of a file that belongs to this very recording."""
-    source = errand.job.source
-    row = table.at(errand.ledger, source.share, path)
-    owner = None if row is None else jobs.get(errand.ledger, row.job)
-    return row if owner is not None and owner.source.path == source.path else None
+    """What the ledger says of a file that belongs to this very recording.
+
+    One with words in it that a person corrected, when the recording was another, is theirs.
+    """
+    ledger, job = errand.ledger, errand.job
+    row = table.at(ledger, job.source.share, path)
+    owner = None if row is None else jobs.get(ledger, row.job)
+    if row is None or owner is None or owner.source.path != job.source.path:
+        return None
+    theirs = row.job != job.id and revisions.is_edited(ledger, row.job, row.epoch)
+    return None if theirs and not revisions.newest(ledger, job) else row
 
 
 def _is_ours(row: Published | None, parcel: _Parcel, found: str) -> bool:
