@@ -21,8 +21,17 @@ from appliance.porter import errands
 from appliance.porter.talk import Errand
 from appliance.settings import NodeSettings, Settings, Share
 from appliance.states import State, Verdict
-from appliance.store import events, exports, gates, jobs, queue, revisions, schema
-from appliance.store import sightings, transcripts
+from appliance.store import (
+    events,
+    exports,
+    gates,
+    jobs,
+    queue,
+    revisions,
+    schema,
+    sightings,
+    transcripts,
+)
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from appliance.workloads import WORKLOADS
