@@ -19,6 +19,7 @@ Not here: requests and their forms (web), the rows (store.uploads), when it goes
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -191,16 +192,19 @@ def forget(ledger: Ledger, settings: Settings, upload: Upload) -> None:
     """Remove a recording whose days are over, with all that lies beside it.
 
     Nobody else puts anything into its folder. Of one that was to be answered alone the text
-    goes as well; its job stays, as every job does. Raises OSError.
+    goes as well; its job stays, as every job does. One that was asked for again since its days
+    were counted stays. Raises OSError.
     """
     folder = os.path.dirname(place(settings, upload))
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(folder)
-    with contextlib.suppress(OSError):  # others of that day are still there
-        os.rmdir(os.path.dirname(folder))
-    with ledger.writing():
-        admit.gone(ledger, UPLOADS, upload.path)
+    with ledger.writing():  # nobody takes the job meanwhile
         job = job_of(ledger, upload)
+        if job is not None and job.state not in ENDED:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), folder)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+        with contextlib.suppress(OSError):  # others of that day are still there
+            os.rmdir(os.path.dirname(folder))
+        admit.gone(ledger, UPLOADS, upload.path)
         if job is not None and upload.kind == uploads.ANSWERED:
             transcripts.forget(ledger, job)
         uploads.forget(ledger, upload.id)
@@ -334,7 +338,7 @@ def _known(ledger: Ledger, wish: Wish, fingerprint: str) -> Upload | None:
     if known is None:
         return None
     job = job_of(ledger, known)
-    over = job is not None and job.state in _NO_ANSWER
+    over = known.arrived_ms is not None if job is None else job.state in _NO_ANSWER
     if known.kind == uploads.ANSWERED and over:
         uploads.release(ledger, known.id)
         return None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import receive
+from appliance import moves, receive
 from appliance.errors import (
     DiskFull,
     LedgerBusy,
@@ -321,6 +321,28 @@ def test_a_question_that_failed_is_asked_anew(ledger: Ledger, settings: Settings
     again = receive.job_of(ledger, second)
     assert again is not None
     assert (again.id != job.id, again.state) == (True, State.QUEUED)
+
+
+def test_a_question_whose_job_was_forgotten_is_asked_anew(
+    ledger: Ledger, settings: Settings
+) -> None:
+    first = answered(ledger, settings)
+    moves.forget(ledger, moves.cancel(ledger, only_job(ledger), who="user:bo"))
+    again = answered(ledger, settings)
+    assert again.id != first.id
+    assert only_job(ledger).state is State.QUEUED
+
+
+def test_a_recording_that_is_asked_for_again_in_its_last_moment_stays(
+    ledger: Ledger, settings: Settings
+) -> None:
+    upload = answered(ledger, settings)
+    ended = moves.cancel(ledger, only_job(ledger), who="user:bo")  # retention has seen this
+    moves.retry(ledger, ended, who="user:bo")
+    with pytest.raises(OSError, match="busy"):
+        receive.forget(ledger, settings, upload)
+    assert os.path.exists(receive.place(settings, upload))
+    assert only_job(ledger).state is State.QUEUED
 
 
 def test_a_file_of_no_upload_is_asked_for_as_the_profile_says(
