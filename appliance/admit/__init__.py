@@ -146,7 +146,7 @@ def end_live(
             continue
         if job.state is State.RUNNING:  # or it would deliver over what its successor writes
             jobs.cancel(ledger, job, who="watch")
-        elif job.state in LIVE:
+        elif job.state in LIVE and job.workload != jobs.FORGET:  # that needs no file
             error = cause(name=display(job.source.name))
             jobs.move(ledger, job, State.SOURCE_MISSING, who="watch", error=error)
 
