@@ -25,7 +25,8 @@ from functools import partial
 from typing import Final
 
 from appliance import daemon, deliver, marker, receive
-from appliance.errors import AlreadyRunning, ApplianceError
+from appliance.errors import AlreadyRunning, ApplianceError, ClockLeapt
+from appliance.health.keeping import spell
 from appliance.nouns import UPLOADS, display
 from appliance.settings import Settings, Share
 from appliance.states import ENDED
@@ -94,8 +95,14 @@ class Site:
         return False
 
 
-def sweep(ledger: Ledger, settings: Settings, *, preview: bool = False) -> list[Swept]:
-    """Go through every rule. `preview` touches nothing. Raises AlreadyRunning, node.*."""
+def sweep(
+    ledger: Ledger, settings: Settings, *, preview: bool = False, clock_is_right: bool = False
+) -> list[Swept]:
+    """Go through every rule. `preview` touches nothing. Raises AlreadyRunning, node.*.
+
+    A clock that has moved by months since the last run is not followed (node.clock-leapt), unless
+    a person says that it is right: one that is years ahead would make everything old.
+    """
     site = Site(ledger, settings, ledger.clock().wall_ms / 1000)
     rules: dict[str, Callable[[Site], Iterator[Leftover]]] = {**RULES}
     for share in settings.watched:
@@ -105,6 +112,10 @@ def sweep(ledger: Ledger, settings: Settings, *, preview: bool = False) -> list[
     with daemon.only_one(settings.state_dir, "retention") as alone:
         if not alone:
             raise AlreadyRunning(where=settings.state_dir)
+        leap = 0 if clock_is_right else housekeeping.leap_ms(ledger)
+        if leap:
+            housekeeping.doubt(ledger)
+            raise ClockLeapt(moved=spell(leap / 1000))
         gone = [_swept(rule, find, site, preview=False) for rule, find in rules.items()]
         files, size = sum(one.files for one in gone), sum(one.bytes for one in gone)
         housekeeping.expire(ledger, before_ms=site.before_ms(settings.retention.events_days))

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.deliver import deliver, names, sweep
+from appliance import deliver as deliver_room
+from appliance.deliver import deliver, names, place, sweep, withdraw
 from appliance.errors import (
     ApplianceError,
     ExportConflict,
@@ -308,6 +309,109 @@ def test_a_person_who_saves_at_the_last_moment_keeps_the_words(share: Folder) ->
     edit = Turn(3, lambda: share.write(b"talk.srt", b"by hand"))
     share.deliver(share.again(job), CHANGED, edit)
     assert share.exports() == {b"talk.srt": b"by hand", b"talk (2).srt": b"two, and longer"}
+
+
+def saving(monkeypatch: pytest.MonkeyPatch, *, look: int, save: Callable[[], object]) -> None:
+    """Let somebody save right after our look number `look` at what lies under `talk.srt`."""
+    real, looks = place.sha256, [0]
+
+    def sha256(folder: int, name: bytes) -> str | None:
+        found = real(folder, name)
+        looks[0] += name == b"talk.srt"
+        if name == b"talk.srt" and looks[0] == look:
+            save()
+        return found
+
+    monkeypatch.setattr(place, "sha256", sha256)
+
+
+@pytest.mark.parametrize("by_rename", [True, False])
+def test_a_person_who_saves_after_our_last_look_keeps_the_words(
+    share: Folder, monkeypatch: pytest.MonkeyPatch, by_rename: bool
+) -> None:
+    job = share.drop(b"talk.mp4")
+    share.deliver(job, TEXT)
+
+    def save() -> None:
+        name = b"talk.new" if by_rename else b"talk.srt"
+        share.write(name, b"by hand")
+        os.rename(share.full(name), share.full(b"talk.srt"))
+
+    again = share.again(job)
+    saving(monkeypatch, look=2, save=save)
+    share.deliver(again, CHANGED)
+    assert share.exports() == {b"talk.srt": b"by hand", b"talk (2).srt": b"two, and longer"}
+
+
+def test_a_person_who_takes_the_file_away_after_our_last_look_gets_the_new_one(
+    share: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = share.drop(b"talk.mp4")
+    share.deliver(job, TEXT)
+    again = share.again(job)
+    saving(monkeypatch, look=2, save=lambda: os.unlink(share.full(b"talk.srt")))
+    share.deliver(again, CHANGED)
+    assert share.exports() == {b"talk.srt": b"two, and longer"}
+
+
+def test_a_person_who_saves_while_we_take_a_file_away_keeps_the_words(
+    share: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = share.drop(b"talk.mp4")
+    (row,) = share.deliver(job, TEXT)
+    again = share.again(job)
+    saving(monkeypatch, look=1, save=lambda: share.write(b"talk.srt", b"by hand"))
+    assert not withdraw(share.ledger, share.root, again, row)
+    assert share.exports() == {b"talk.srt": b"by hand"}
+    assert table.at(share.ledger, "talks", b"talk.srt") is None
+
+
+def test_where_files_cannot_be_swapped_ours_is_replaced_all_the_same(
+    share: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on SMB and NFS: their kernel modules refuse the flag."""
+    real = place._rename
+
+    def rename(folder: int, was: bytes, becomes: bytes, flag: int) -> None:
+        if flag == place._EXCHANGE:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(folder, was, becomes, flag)
+
+    monkeypatch.setattr(place, "_rename", rename)
+    job = share.drop(b"talk.mp4")
+    share.deliver(job, TEXT)
+    share.deliver(share.again(job), CHANGED)
+    assert share.exports() == {b"talk.srt": b"two, and longer"}
+
+
+@pytest.mark.parametrize("n", range(1, 5))
+def test_who_dies_in_the_swap_while_a_person_saves_loses_none_of_the_words(
+    share: Folder, monkeypatch: pytest.MonkeyPatch, n: int
+) -> None:
+    job = share.drop(b"talk.mp4")
+    share.deliver(job, TEXT)
+    again = share.again(job)
+    steps = [0]
+    real = place._rename
+
+    def dying(folder: int, was: bytes, becomes: bytes, flag: int) -> None:
+        steps[0] += 1
+        if steps[0] == n:
+            raise Dead
+        real(folder, was, becomes, flag)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, "_rename", dying)
+        patch.setattr(deliver_room, "_tidy", lambda *_all: None)  # the dead tidy nothing up
+        saving(patch, look=2, save=lambda: share.write(b"talk.srt", b"by hand"))
+        with contextlib.suppress(Dead):
+            share.deliver(again, CHANGED)
+    share.deliver(share.again(again), CHANGED)
+    assert b"by hand" in share.exports().values()
+
+
+class Dead(Exception):
+    """As good as kill -9: nothing of ours runs after it."""
 
 
 def test_a_folder_under_our_hidden_name_is_a_conflict(share: Folder) -> None:

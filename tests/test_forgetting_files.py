@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance import moves, tasks
+from appliance import admit, moves, tasks
 from appliance.box import Box, open_box
 from appliance.states import State
-from appliance.store import gates, jobs
+from appliance.store import gates, jobs, sightings
 from tests.test_reexport import FILES, done, now, path, settings_of, there
 
 
@@ -65,3 +65,17 @@ def test_whoever_retries_it_wants_it_back(box: Box) -> None:
     assert job.workload == jobs.LINE
     tasks.perform(job.id, box)
     assert (now(box, job).state, there(box)) == (State.DONE, FILES)
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_recording_that_goes_meanwhile_does_not_keep_it(box: Box, comes_back: bool) -> None:
+    job = done(box)
+    sightings.note(box.ledger, job.source, sightings.SETTLED, correlation="c")
+    moves.forget_with_files(box.ledger, job, who="t")
+    admit.gone(box.ledger, "inbox", b"talk.wav")
+    if comes_back:
+        admit.admit(box.ledger, job.source, job.options)
+    else:
+        os.unlink(path(box, "talk.wav"))
+    tasks.perform(job.id, box)
+    assert jobs.get(box.ledger, job.id) is None

@@ -21,7 +21,17 @@ from appliance.porter import errands
 from appliance.porter.talk import Errand
 from appliance.settings import NodeSettings, Settings, Share
 from appliance.states import State, Verdict
-from appliance.store import events, exports, gates, jobs, queue, revisions, schema, transcripts
+from appliance.store import (
+    events,
+    exports,
+    gates,
+    jobs,
+    queue,
+    revisions,
+    schema,
+    sightings,
+    transcripts,
+)
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from appliance.workloads import WORKLOADS
@@ -203,6 +213,51 @@ def test_a_job_asked_for_anew_is_transcribed_anew(box: Box) -> None:
     tasks.perform(job.id, box)
     again = jobs.requeue(box.ledger, now(box, job), who="me")
     assert (again.workload, again.epoch, revisions.newest(box.ledger, again)) == (jobs.LINE, 2, 0)
+
+
+def copied_again(box: Box, options: Options) -> Job:
+    """The recording is written over itself, and what is heard in it is recorded anew."""
+    os.utime(path(box, "talk.wav"), ns=(10**18, 10**18))
+    source = Source("inbox", b"talk.wav", os.path.getsize(path(box, "talk.wav")), 10**18)
+    new = admit.admit(box.ledger, source, options)
+    assert new is not None
+    job = jobs.claim(box.ledger, new.id, owner=box.owner.id)
+    assert job is not None
+    transcripts.record(box.ledger, job, speech.spoken("Hello berlin"), asked_sha256="a")
+    jobs.end(box.ledger, job, Verdict(State.QUEUED), Interrupted(), who="tests")
+    tasks.perform(job.id, box)
+    return now(box, job)
+
+
+def test_another_text_of_a_recording_takes_no_correction_away(box: Box) -> None:
+    """Another recording under this name, or other options since: it gets files of its own."""
+    job = done(box)
+    edit(box, job, "Hello Berlin")
+    tasks.perform(job.id, box)
+    before = read(box, "talk.json")
+    assert copied_again(box, job.options).state is State.DONE
+    assert "Hello Berlin" in read(box, "talk.txt")
+    assert read(box, "talk.json") == before
+    assert there(box) == FILES | {"talk (2).txt", "talk (2).srt", "talk (2).json"}
+
+
+def test_one_that_nobody_corrected_is_replaced(box: Box) -> None:
+    job = done(box)
+    assert copied_again(box, job.options).state is State.DONE
+    assert there(box) == FILES
+
+
+def test_a_correction_that_waits_for_its_recording_outlives_other_wishes(box: Box) -> None:
+    job = done(box)
+    sightings.note(box.ledger, job.source, sightings.SETTLED, correlation="c")
+    edit(box, job, "Hello Berlin")
+    look = os.stat(path(box, "talk.wav"))
+    admit.gone(box.ledger, "inbox", b"talk.wav")
+    source = Source("inbox", b"talk.wav", look.st_size, look.st_mtime_ns)
+    admit.admit(box.ledger, source, Options(formats=FORMATS, language="de"))
+    tasks.perform(job.id, box)
+    assert now(box, job).state is State.DONE
+    assert "Hello Berlin" in read(box, "talk.txt")
 
 
 def test_one_that_failed_goes_on_where_it_was_when_it_is_retried(

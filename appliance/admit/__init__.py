@@ -108,13 +108,17 @@ def _priority(source: Source, sent: Upload | None) -> int:
 
 
 def _again(ledger: Ledger, job: Job | None, options: Options, *, was_gone: bool) -> Job | None:
-    """Queue a job whose file is (back) in its place: one dropped anew is asked for anew."""
+    """Queue a job whose file is (back) in its place: one dropped anew is asked for anew.
+
+    Not one that only waits to have a person's corrections written: that text would be gone.
+    """
     waits = {State.DISCOVERED, State.SOURCE_MISSING}
     if was_gone:
         waits |= {State.FAILED, State.DEAD, State.CANCELLED}
     if job is None or job.state not in waits:
         return None
-    changed = options if was_gone and options != job.options else None
+    anew = was_gone and job.workload != jobs.REEXPORT and options != job.options
+    changed = options if anew else None
     return jobs.requeue(ledger, job, who="watch", options=changed)
 
 
@@ -142,7 +146,7 @@ def end_live(
             continue
         if job.state is State.RUNNING:  # or it would deliver over what its successor writes
             jobs.cancel(ledger, job, who="watch")
-        elif job.state in LIVE:
+        elif job.state in LIVE and job.workload != jobs.FORGET:  # that needs no file
             error = cause(name=display(job.source.name))
             jobs.move(ledger, job, State.SOURCE_MISSING, who="watch", error=error)
 

@@ -32,6 +32,7 @@ from appliance.cli.site import Site, say
 from appliance.errors import (
     AlreadyRunning,
     ApplianceError,
+    ClockLeapt,
     LedgerBusy,
     LedgerDamaged,
     ModelUnreachable,
@@ -108,6 +109,6 @@ def _exit_code(error: ApplianceError) -> int:
             return 78
         case NotReachable() | ModelUnreachable():
             return 69
-        case AlreadyRunning() | LedgerBusy() | LedgerDamaged() | ShareError():
+        case AlreadyRunning() | ClockLeapt() | LedgerBusy() | LedgerDamaged() | ShareError():
             return 75
     return 1

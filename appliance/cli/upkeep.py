@@ -17,13 +17,14 @@ from appliance.store import audit
 
 @click.command()
 @click.option("--preview", is_flag=True, help="Say what would go, and touch nothing.")
+@click.option("--clock-is-right", is_flag=True, help="Go on after a leap of the clock.")
 @site
-def retention(of: Site, *, preview: bool) -> None:
+def retention(of: Site, *, preview: bool, clock_is_right: bool) -> None:
     """Remove what the box keeps of its own and has outlived its use."""
     told = logging.WARNING if sys.stderr.isatty() else logging.INFO  # people get the sum
     journal.to_stderr("retention", level=told)
     with of.ledger() as ledger:
-        gone = sweep(ledger, of.settings(), preview=preview)
+        gone = sweep(ledger, of.settings(), preview=preview, clock_is_right=clock_is_right)
         audit.tell(ledger)  # of all that is daily, this one is sure to run
     if of.as_json:
         rows = [

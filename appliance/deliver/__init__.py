@@ -40,7 +40,7 @@ from appliance.errors import (
 )
 from appliance.nouns import Export, display, mtime_ns_of
 from appliance.store import exports as table
-from appliance.store import jobs
+from appliance.store import jobs, revisions
 from appliance.store.exports import Published
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
@@ -106,11 +106,12 @@ def withdraw(ledger: Ledger, root: str, job: Job, row: Published, *, guard: Guar
     errand = _Errand(ledger, root, job, guard)
     with errand.folder() as folder:
         name = os.path.basename(row.path)
+        _sweep(folder, _names_in(folder), job.id, before=job.attempt + 1)
         found = place.sha256(folder, name)
-        ours = found is not None and row.wrote(found)
-        if ours:
+        ours = False
+        if found is not None and row.wrote(found):
             jobs.cancel_asked(ledger, job)  # raises Fenced
-            place.remove(folder, name)
+            ours = place.take_away(folder, name, _temp(job, row.suffix), found)
             place.sync(folder)
         table.forget(ledger, job, row.path)
         return ours
@@ -176,8 +177,13 @@ class _Parcel:
 
     @classmethod
     def of(cls, job: Job, export: Export) -> _Parcel:
-        temp = f".~appliance-{job.id}.{job.attempt}{export.suffix}"
-        return cls(export, hashlib.sha256(export.content).hexdigest(), temp.encode())
+        digest = hashlib.sha256(export.content).hexdigest()
+        return cls(export, digest, _temp(job, export.suffix))
+
+
+def _temp(job: Job, suffix: str) -> bytes:
+    """Our hidden name for a file on its way."""
+    return f".~appliance-{job.id}.{job.attempt}{suffix}".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +264,7 @@ def _sweep(folder: int, neighbours: Iterable[bytes], job_id: int, *, before: int
         found = _TEMP.match(name)
         if found is None or int(found[1]) != job_id or int(found[2]) >= before:
             continue
-        if place.is_file(folder, name):
+        if place.is_file(folder, name) and not place.is_anothers(folder, name):
             place.remove(folder, name)
             swept += 1
     return swept
@@ -330,11 +336,17 @@ def _spot(errand: _Errand, folder: int, parcel: _Parcel, name: bytes) -> _Spot |
 
 
 def _row_of_ours(errand: _Errand, path: bytes) -> Published | None:
-    """What the ledger says of a file that belongs to this very recording."""
-    source = errand.job.source
-    row = table.at(errand.ledger, source.share, path)
-    owner = None if row is None else jobs.get(errand.ledger, row.job)
-    return row if owner is not None and owner.source.path == source.path else None
+    """What the ledger says of a file that belongs to this very recording.
+
+    One with words in it that a person corrected, when the recording was another, is theirs.
+    """
+    ledger, job = errand.ledger, errand.job
+    row = table.at(ledger, job.source.share, path)
+    owner = None if row is None else jobs.get(ledger, row.job)
+    if row is None or owner is None or owner.source.path != job.source.path:
+        return None
+    theirs = row.job != job.id and revisions.is_edited(ledger, row.job, row.epoch)
+    return None if theirs and not revisions.newest(ledger, job) else row
 
 
 def _is_ours(row: Published | None, parcel: _Parcel, found: str) -> bool:

@@ -13,6 +13,7 @@ import ctypes
 import errno
 import hashlib
 import os
+import re
 import stat
 from typing import Final
 
@@ -20,6 +21,9 @@ from appliance import beneath
 
 EMPTY: Final = hashlib.sha256().hexdigest()
 _NOREPLACE: Final = 1
+_EXCHANGE: Final = 2
+_DIGITS: Final = 16  # of a sha256, in a name
+_ASIDE: Final = re.compile(rb".*\.([0-9a-f]{16})-([0-9a-f]{16})", re.DOTALL)
 _MODE: Final = 0o664  # the kernel takes the umask off, or the folder's default ACL
 _CHUNK: Final = 1 << 20
 _NO_FLAG: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -97,14 +101,70 @@ def put(folder: int, temp: bytes, name: bytes, *, over: str | None) -> bool:
         return _put_where_free(folder, temp, name)
     if sha256(folder, name) != over:
         return False
-    os.rename(temp, name, src_dir_fd=folder, dst_dir_fd=folder)
-    return True
+    return _exchange(folder, temp, name, over)
+
+
+def _exchange(folder: int, temp: bytes, name: bytes, over: str) -> bool:
+    """Swap the two and look at what came out: somebody may have saved since we looked.
+
+    Theirs is swapped back. Meanwhile it lies under a name that says what may be removed there,
+    for whoever sweeps after us if we die. A file system that cannot swap replaces.
+    """
+    ours = sha256(folder, temp)
+    aside = _aside(temp, over, str(ours))
+    os.rename(temp, aside, src_dir_fd=folder, dst_dir_fd=folder)
+    try:
+        _rename(folder, aside, name, _EXCHANGE)
+    except OSError as error:
+        os.rename(aside, temp, src_dir_fd=folder, dst_dir_fd=folder)
+        if error.errno == errno.ENOENT:  # its owner has just taken it away
+            return _put_where_free(folder, temp, name)
+        if error.errno not in _NO_FLAG:
+            raise
+        os.rename(temp, name, src_dir_fd=folder, dst_dir_fd=folder)
+        return True
+    if sha256(folder, aside) == over:
+        remove(folder, aside)
+        return True
+    _rename(folder, aside, name, _EXCHANGE)
+    if sha256(folder, aside) != ours:  # and saved once more: the newest words stay where they were
+        _rename(folder, aside, name, _EXCHANGE)
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), name)
+    os.rename(aside, temp, src_dir_fd=folder, dst_dir_fd=folder)
+    return False
+
+
+def take_away(folder: int, name: bytes, temp: bytes, over: str) -> bool:
+    """Remove the file there if it is the one with this sha256; False leaves what somebody saved.
+
+    `temp` is a hidden name of ours.
+    """
+    aside = _aside(temp, over, over)
+    try:
+        os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
+    except FileNotFoundError:
+        return False
+    if sha256(folder, aside) == over:
+        remove(folder, aside)
+        return True
+    _put_where_free(folder, aside, name)  # else they have saved once more; this stays hidden
+    return False
+
+
+def _aside(temp: bytes, *hashes: str) -> bytes:
+    return b"%s.%s" % (temp, b"-".join(one[:_DIGITS].encode() for one in hashes))
+
+
+def is_anothers(folder: int, name: bytes) -> bool:
+    """Tell whether a person's words lie under this hidden name: we died while they saved."""
+    said = _ASIDE.fullmatch(name)
+    return said is not None and (sha256(folder, name) or "")[:_DIGITS].encode() not in said.groups()
 
 
 def _put_where_free(folder: int, temp: bytes, name: bytes) -> bool:
     """The ladder: rename that refuses to replace, else a hard link, else claim the name first."""
     try:
-        _rename_where_free(folder, temp, name)
+        _rename(folder, temp, name, _NOREPLACE)
     except FileExistsError:
         return False
     except OSError as error:
@@ -114,13 +174,13 @@ def _put_where_free(folder: int, temp: bytes, name: bytes) -> bool:
     return True
 
 
-def _rename_where_free(folder: int, temp: bytes, name: bytes) -> None:
+def _rename(folder: int, was: bytes, becomes: bytes, flag: int) -> None:
     rename = getattr(_libc, "renameat2", None)
     if rename is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), name)
-    if rename(folder, ctypes.c_char_p(temp), folder, ctypes.c_char_p(name), _NOREPLACE) != 0:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), becomes)
+    if rename(folder, ctypes.c_char_p(was), folder, ctypes.c_char_p(becomes), flag) != 0:
         code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), name)
+        raise OSError(code, os.strerror(code), becomes)
 
 
 def _link_where_free(folder: int, temp: bytes, name: bytes) -> bool:

@@ -267,6 +267,17 @@ class ClockWrong(BoxUnwell):
     )
 
 
+class ClockLeapt(BoxUnwell):
+    code = "node.clock-leapt"
+    message = (
+        "The clock has moved by {moved} since the box last tidied up: nothing is removed by it."
+    )
+    hint = (
+        "Set it, if it is wrong. If it is right (the box was off), `appliance retention "
+        "--clock-is-right` goes on at once; after a week without another leap it does so by itself."
+    )
+
+
 class TellerStopped(BoxUnwell):
     code = "node.teller-stopped"
     message = "Nobody would be told if something went wrong: {what} is not running."

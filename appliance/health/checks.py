@@ -18,6 +18,7 @@ from typing import Final
 from appliance import pulse, wire
 from appliance.errors import (
     ApplianceError,
+    ClockLeapt,
     ClockWrong,
     DiskFull,
     DiskLow,
@@ -277,7 +278,9 @@ def upkeep(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
     first = jobs.get(ledger, 1)
     since = last if last is not None else first.created_ms if first else now
     days = (now - since) / _DAY_MS
-    if days > _UPKEEP_DAYS:
+    if leap := housekeeping.leap_ms(ledger):
+        yield named("retention", ClockLeapt(moved=keeping.spell(leap / 1000)), level=Level.WARN)
+    elif days > _UPKEEP_DAYS:
         text = f"Nothing was tidied up for {days:.0f} days."
         yield Finding("retention", Level.WARN, text)
     elif last is None:

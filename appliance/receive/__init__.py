@@ -10,7 +10,8 @@ Whoever dies in between leaves a row that says where the file belongs; the next 
 the watch, finish what was begun.
 
     names      what it is called
-    arriving   the file while it arrives: one writer, room on the disk
+    arriving   the file while it arrives: one writer, room on the disk, what a power cut leaves
+    placing    the file that is whole: into its place, and a job
 
 Not here: requests and their forms (web), the rows (store.uploads), when it goes (retention).
 """
@@ -18,11 +19,11 @@ Not here: requests and their forms (web), the rows (store.uploads), when it goes
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from typing import Final, Self
 
 from appliance import admit
 from appliance.errors import (
+    ApplianceError,
     KeyReused,
     NoSuchUpload,
     OverQuota,
@@ -40,9 +42,10 @@ from appliance.errors import (
     UploadRefused,
     on_the_box,
 )
-from appliance.nouns import UPLOADS, Options, Source, display, mtime_ns_of
+from appliance.nouns import UPLOADS, Options, display
 from appliance.receive import arriving
 from appliance.receive.names import fit
+from appliance.receive.placing import finish, incoming, place
 from appliance.settings import GB, Settings
 from appliance.states import ENDED, State
 from appliance.store import gates, jobs, transcripts, uploads
@@ -53,8 +56,8 @@ from appliance.values import to_json
 
 MOST_UNFINISHED: Final = 100  # of one sender
 _FORM_BYTES: Final = 1 << 20  # of a form, around the recording in it
+_STARTED: Final = "uploads.boot"  # the start of the machine since which lengths are believed
 _NO_ANSWER: Final = ENDED - {State.DONE}
-_INCOMING: Final = ".incoming"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +71,13 @@ class Wish:
     key: str | None = None  # an Idempotency-Key
 
 
-def prepare(settings: Settings) -> None:
-    """Make the folders that uploads come into. Raises node.*."""
+def prepare(ledger: Ledger, settings: Settings) -> None:
+    """Make the folders that uploads come into, and look at what a power cut left. Raises node.*."""
     folder = incoming(settings)
     with on_the_box(folder):
         os.makedirs(folder, mode=0o770, exist_ok=True)
-
-
-def incoming(settings: Settings, upload: str = "") -> str:
-    """Where an upload lies while it arrives."""
-    return settings.state(UPLOADS, _INCOMING, upload)
-
-
-def place(settings: Settings, upload: Upload) -> bytes:
-    """Where it lies afterwards."""
-    return os.path.join(os.fsencode(settings.state(UPLOADS)), upload.path)
+        note = settings.state(_STARTED)
+        arriving.after_a_start(folder, note, ledger.clock().boot_id)
 
 
 # --- in turns -----------------------------------------------------------------------------------
@@ -94,11 +89,11 @@ def begin(ledger: Ledger, settings: Settings, wish: Wish, *, size: int) -> Uploa
     Raises source.too-big, policy.quota, policy.key-reused, policy.upload-refused,
     node.disk-full, node.io.
     """
+    prepare(ledger, settings)
     fingerprint = _digest(wish, str(size))
     known = _known(ledger, wish, fingerprint)
     if known is not None:
-        return known
-    prepare(settings)
+        return _with_its_file(ledger, settings, known)
     _check_size(settings, size, wish.name)
     _check_announced(ledger, settings, size)
     _check_quota(ledger, settings, wish.who, size)
@@ -113,13 +108,24 @@ def begin(ledger: Ledger, settings: Settings, wish: Wish, *, size: int) -> Uploa
     return there
 
 
+def _with_its_file(ledger: Ledger, settings: Settings, known: Upload) -> Upload:
+    """An upload begun before, with the file it comes into: a power cut may have taken that."""
+    file = incoming(settings, known.id)
+    with ledger.writing(), on_the_box(file):  # under its lock no file goes into its place
+        now = uploads.get(ledger, known.id) or known
+        if now.arrived_ms is None and not os.path.lexists(place(settings, now)):
+            os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o660))
+    return now
+
+
 def offset(ledger: Ledger, settings: Settings, upload: Upload) -> int:
     """How many bytes of it are here. One that is complete and has no job yet gets it now."""
+    prepare(ledger, settings)
     size = arriving.size(incoming(settings, upload.id))
     if size is not None and size < upload.size:
         return size
     if upload.arrived_ms is None:
-        _finish(ledger, settings, upload)
+        finish(ledger, settings, upload)
     return upload.size
 
 
@@ -147,7 +153,7 @@ def append(
             file.write(piece)
         now = file.size
     if now == upload.size:
-        _finish(ledger, settings, upload)
+        finish(ledger, settings, upload)
     return now
 
 
@@ -166,6 +172,7 @@ def abandon(ledger: Ledger, settings: Settings, upload: str) -> None:
     One that somebody is sending to stays, and one that is whole becomes a job after all.
     Raises node.*.
     """
+    prepare(ledger, settings)
     file = incoming(settings, upload)
     known = uploads.get(ledger, upload)
     if known is not None and os.path.lexists(place(settings, known)):
@@ -185,16 +192,19 @@ def forget(ledger: Ledger, settings: Settings, upload: Upload) -> None:
     """Remove a recording whose days are over, with all that lies beside it.
 
     Nobody else puts anything into its folder. Of one that was to be answered alone the text
-    goes as well; its job stays, as every job does. Raises OSError.
+    goes as well; its job stays, as every job does. One that was asked for again since its days
+    were counted stays. Raises OSError.
     """
     folder = os.path.dirname(place(settings, upload))
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(folder)
-    with contextlib.suppress(OSError):  # others of that day are still there
-        os.rmdir(os.path.dirname(folder))
-    with ledger.writing():
-        admit.gone(ledger, UPLOADS, upload.path)
+    with ledger.writing():  # nobody takes the job meanwhile
         job = job_of(ledger, upload)
+        if job is not None and job.state not in ENDED:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), folder)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+        with contextlib.suppress(OSError):  # others of that day are still there
+            os.rmdir(os.path.dirname(folder))
+        admit.gone(ledger, UPLOADS, upload.path)
         if job is not None and upload.kind == uploads.ANSWERED:
             transcripts.forget(ledger, job)
         uploads.forget(ledger, upload.id)
@@ -214,12 +224,13 @@ class Whole:
 
         Raises source.too-big, node.disk-full, node.io.
         """
-        prepare(settings)
+        prepare(ledger, settings)
         _check_announced(ledger, settings, announced)
         self.id = secrets.token_hex(16)
         self._ledger = ledger
         self._settings = settings
         self._hash = hashlib.sha256()
+        self._row: Upload | None = None  # written down, and not in its place yet
         self._file = incoming(settings, self.id)
         keep_free = int(settings.disk.stop_below_gb * GB)
         self._opened = arriving.opened(self._file, keep_free=keep_free, make=True)
@@ -231,6 +242,9 @@ class Whole:
     def __exit__(self, *exc: object) -> None:
         self._opened.__exit__(None, None, None)
         arriving.remove(self._file)
+        if self._row is not None:
+            with contextlib.suppress(ApplianceError):  # retention finds it
+                _give_up(self._ledger, self._settings, self._row)
 
     def write(self, piece: bytes) -> None:
         """Add bytes. Raises source.too-big, node.disk-full, node.io."""
@@ -255,10 +269,28 @@ class Whole:
             _check_quota(self._ledger, self._settings, wish.who, size)
             made = _row(self._ledger, wish, size, fingerprint, upload=self.id)
             there = self._ledger.insist(lambda: uploads.add(self._ledger, made))
+            self._row = made if there.id == made.id else None
             known = _same(there, fingerprint)
         if known.arrived_ms is None:
-            _finish(self._ledger, self._settings, known)
+            self._lend(known)
+            finish(self._ledger, self._settings, known)
+        self._row = None
         return uploads.get(self._ledger, known.id) or known
+
+    def _lend(self, known: Upload) -> None:
+        """Give ours to an earlier request that has left its row here and lost its bytes."""
+        file = incoming(self._settings, known.id)
+        if arriving.size(file) != known.size and not os.path.lexists(place(self._settings, known)):
+            with on_the_box(file):
+                os.rename(self._file, file)
+
+
+def _give_up(ledger: Ledger, settings: Settings, row: Upload) -> None:
+    """Forget a row whose bytes have come to nothing: neither in their place nor on their way."""
+    with ledger.writing():
+        here = os.path.lexists(place(settings, row)) or os.path.lexists(incoming(settings, row.id))
+        if not here:
+            uploads.forget(ledger, row.id)
 
 
 # --- both ---------------------------------------------------------------------------------------
@@ -306,7 +338,7 @@ def _known(ledger: Ledger, wish: Wish, fingerprint: str) -> Upload | None:
     if known is None:
         return None
     job = job_of(ledger, known)
-    over = job is not None and job.state in _NO_ANSWER
+    over = known.arrived_ms is not None if job is None else job.state in _NO_ANSWER
     if known.kind == uploads.ANSWERED and over:
         uploads.release(ledger, known.id)
         return None
@@ -335,44 +367,6 @@ def _row(
     path = b"/".join((day, upload[:12].encode(), wish.name))
     facts = (wish.who, wish.kind, path, size, wish.options, wish.key, fingerprint, now)
     return Upload(upload, *facts, arrived_ms=None)
-
-
-def _finish(ledger: Ledger, settings: Settings, upload: Upload) -> None:
-    """Put a file that is whole into its place, and admit it: both or, to all others, neither."""
-    target = place(settings, upload)
-    source = os.fsencode(incoming(settings, upload.id))
-    with on_the_box(os.fsdecode(os.path.dirname(target))):
-        os.makedirs(os.path.dirname(target), mode=0o770, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # somebody has put it there meanwhile
-            arriving.sync(source)
-
-    def arrive() -> None:
-        with ledger.writing(), on_the_box(os.fsdecode(target)):
-            if not os.path.lexists(target):
-                if not os.path.lexists(source):
-                    raise NoSuchUpload
-                os.rename(source, target)
-                for folder in _folders(settings, target):
-                    arriving.sync(folder)
-            admit.admit(ledger, _looked(target, upload), upload.options)
-
-    ledger.insist(arrive)
-
-
-def _looked(target: bytes, upload: Upload) -> Source:
-    found = os.lstat(target)
-    if not stat.S_ISREG(found.st_mode):
-        raise NoSuchUpload
-    return Source(UPLOADS, upload.path, found.st_size, mtime_ns_of(found))
-
-
-def _folders(settings: Settings, target: bytes) -> Iterable[bytes]:
-    """The folders that say where it is, from its own up to the root of the share."""
-    folder, root = os.path.dirname(target), os.fsencode(settings.state(UPLOADS))
-    while len(folder) >= len(root):
-        yield folder
-        folder = os.path.dirname(folder)
-    yield os.fsencode(incoming(settings))
 
 
 __all__ = [

@@ -2,6 +2,10 @@
 
 The lock is the kernel's (flock): it is free again when its holder has died, however that was.
 
+How much has come is the length of the file, for as long as the machine runs. After a power cut a
+length promises nothing: the last megabytes may read as zeros. So every so many bytes are waited
+for, and what lies behind the last of them is dropped when the machine has started anew.
+
 Not here: how much may come, what it becomes (the package).
 """
 
@@ -18,6 +22,7 @@ from appliance.errors import DiskFull, NoSuchUpload, UploadBusy, on_the_box
 from appliance.settings import GB
 
 _LOOK_EVERY = 16 << 20  # bytes between two looks at the disk
+STEP = 8 << 20  # bytes; what comes behind a multiple of it waits until all before is on the disk
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -26,6 +31,7 @@ class Part:
 
     def __init__(self, fd: int, where: str, *, keep_free: int) -> None:
         self.size = os.fstat(fd).st_size
+        self._synced = 0  # what an earlier turn left may not be: its process may have died
         self._fd = fd
         self._where = where
         self._keep_free = keep_free
@@ -40,7 +46,11 @@ class Part:
         rest = memoryview(piece)
         with on_the_box(self._where):
             while rest:
-                written = os.write(self._fd, rest)
+                if self.size // STEP > self._synced // STEP:
+                    os.fdatasync(self._fd)
+                    self._synced = self.size
+                room = STEP - self.size % STEP
+                written = os.write(self._fd, rest[:room])
                 self.size += written
                 rest = rest[written:]
 
@@ -93,6 +103,25 @@ def remove(file: str) -> None:
     """Remove it; one that is gone is as good."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(file)
+
+
+def after_a_start(folder: str, note: str, boot_id: str) -> None:
+    """Once after each start of the machine: drop what a power cut may have made zeros of.
+
+    `note` is a file that says under which start this was done. Raises OSError.
+    """
+    with open(note, "a+", encoding="ascii") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        stream.seek(0)
+        if stream.read() == boot_id:
+            return
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    most = max(entry.stat(follow_symlinks=False).st_size - 1, 0)
+                    os.truncate(entry.path, most // STEP * STEP)
+        stream.truncate(0)
+        stream.write(boot_id)
 
 
 def sync(path: bytes) -> None:

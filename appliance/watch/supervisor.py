@@ -170,9 +170,9 @@ def watch(
     """
     stop = stop or _stop_on_signal()
     schema.prepare(settings.state_dir)
-    if settings.uploads.enabled:
-        receive.prepare(settings)
     with _only_one(settings), Ledger(settings.state_dir) as ledger:
+        if settings.uploads.enabled:
+            receive.prepare(ledger, settings)
         children = [Child(settings, share, deadline=deadline) for share in settings.watched]
         try:
             daemon.ready(f"{len(children)} shares")

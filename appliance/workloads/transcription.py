@@ -27,7 +27,7 @@ from appliance.limits import Limits
 from appliance.nouns import Notice, Provenance, Staged, Transcript, Usage, display
 from appliance.settings import Share
 from appliance.states import Stage
-from appliance.store import attempts, jobs, partials, restores, transcripts
+from appliance.store import attempts, jobs, partials, restores, revisions, transcripts
 from appliance.store.jobs import Job
 from appliance.transcribe import Request, transcribe
 from appliance.transcribe.checkpoint import Checkpoint
@@ -80,15 +80,19 @@ def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...],
     model = weights.find(job.options.model, box.settings.model_dir)
     asked = transcripts.asked(job.options, model.sha256)
     rss_peak = None
-    made = _found_again(job, staged, asked, box)
-    if made is None:
+    found = _found_again(job, staged, asked, box)
+    if found is None:
         made, rss_peak = _made(job, share, staged, box)
     else:
         logbook.note("same-as-before")
+        made = found
     logbook.enter(Stage.RECORD)
     job = jobs.enter(box.ledger, job, Stage.RECORD)
-    for transcript in made:
-        transcripts.record(box.ledger, job, transcript, asked_sha256=asked)
+    with box.ledger.writing():
+        for transcript in made:
+            transcripts.record(box.ledger, job, transcript, asked_sha256=asked)
+        if found and job.epoch == 1:  # else a person wants it anew, as it was heard
+            revisions.take_over(box.ledger, job)
     return transcripts.of_job(box.ledger, job) or made, rss_peak
 
 

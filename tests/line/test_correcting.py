@@ -10,7 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from appliance import moves, revise
 from appliance.states import State
+from appliance.store import revisions, search
 from tests import browsing, signed_in
 from tests.line.running import SAMPLES, Running
 
@@ -78,3 +80,30 @@ def test_what_is_dropped_is_seen_heard_corrected_and_written(box: Running, tmp_p
     subtitles = Path(box.path("correcting", "meeting.srt")).read_text(encoding="utf-8")
     assert re.sub(r"\s+", " ", MINE) in re.sub(r"\s+", " ", subtitles)
     assert box.ended(path).epoch == 1
+
+
+def test_a_recording_that_is_copied_over_itself_keeps_its_corrections(box: Running) -> None:
+    """A clock that was changed, a backup, a copy: another time of change is another job."""
+    english = os.path.join(SAMPLES, "welcome-english.wav")
+    path = box.drop(english, "copied", "talk.wav")
+    job = box.ended(path)
+    revise.edit(
+        box.ledger, job.id, on="1.0", task="transcribe", first=0, texts=[MINE], who="user:anna"
+    )
+    text = Path(box.path("copied", "talk.txt"))
+    box.until(lambda: MINE in text.read_text(encoding="utf-8"), "the file says so")
+    box.ended(path)
+    names = box.names("copied")
+
+    os.utime(box.path("copied", "talk.wav"), ns=(10**18, 10**18))
+    box.until(lambda: (found := box.job(path)) is not None and found.id != job.id, "it is found")
+    again = box.ended(path)
+    assert again.state is State.DONE
+    assert MINE in text.read_text(encoding="utf-8")
+    assert box.names("copied") == names
+    assert [one.who for one in revisions.history(box.ledger, again)] == ["user:anna"]
+    assert again.id in {one.job for one in search.find(box.ledger, "corrected by a person")}
+
+    retry = moves.retry(box.ledger, again, who="user:anna")
+    box.until(lambda: box.ended(path).epoch == retry.epoch, "it is asked for anew")
+    assert MINE not in text.read_text(encoding="utf-8")

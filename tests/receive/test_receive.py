@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from appliance import receive
+from appliance import moves, receive
 from appliance.errors import (
     DiskFull,
     LedgerBusy,
+    NodeIO,
     NoSuchUpload,
     OverQuota,
     UploadArrived,
@@ -26,7 +28,7 @@ from appliance.settings import Settings
 from appliance.states import State
 from appliance.store import jobs, schema, uploads
 from appliance.store.jobs import Job
-from appliance.store.ledger import Ledger
+from appliance.store.ledger import Ledger, Moment
 from appliance.store.uploads import Upload
 from appliance.watch.rounds import Rounds
 
@@ -170,6 +172,110 @@ def test_what_was_not_kept_is_gone(ledger: Ledger, settings: Settings) -> None:
     assert jobs.listing(ledger) == []
 
 
+# --- a line, a process or the power that breaks off ---------------------------------------------
+
+
+def test_after_a_power_cut_no_length_is_believed_that_was_not_waited_for(
+    ledger: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arriving, "STEP", 4096)
+    safe: list[int] = []  # bytes that are on the disk for sure, turn after turn
+    real = os.fdatasync
+
+    def waited_for(fd: int) -> None:
+        real(fd)
+        safe.append(os.fstat(fd).st_size)
+
+    monkeypatch.setattr(os, "fdatasync", waited_for)
+    upload = receive.begin(ledger, settings, wish(), size=len(SOUND))
+    receive.append(ledger, settings, upload, 0, [SOUND[:5_000]])
+    receive.append(ledger, settings, upload, 5_000, [SOUND[5_000:9_000]])
+    assert receive.offset(ledger, settings, upload) == 9_000
+    with Ledger(settings.state_dir, clock=lambda: next_start(ledger)) as anew:
+        at = receive.offset(anew, settings, upload)
+        assert at == 8192
+        assert max(safe) >= at
+        assert receive.offset(anew, settings, upload) == at
+        receive.append(anew, settings, upload, at, [SOUND[at:]])
+    with open(receive.place(settings, upload), "rb") as stream:
+        assert stream.read() == SOUND
+
+
+def next_start(ledger: Ledger) -> Moment:
+    return replace(ledger.clock(), boot_id="another")
+
+
+def test_a_recording_that_was_whole_when_the_power_went_is_sent_again_from_what_is_sure(
+    ledger: Ledger, settings: Settings
+) -> None:
+    upload = receive.begin(ledger, settings, wish(), size=len(SOUND))
+    with arriving.opened(receive.incoming(settings, upload.id), keep_free=0) as file:
+        file.write(SOUND)
+    with Ledger(settings.state_dir, clock=lambda: next_start(ledger)) as anew:
+        assert receive.offset(anew, settings, upload) == 0
+    assert jobs.listing(ledger) == []
+
+
+@pytest.mark.parametrize("left", [None, SOUND[:100]], ids=["none", "some"])
+def test_a_request_whose_process_died_is_done_when_it_comes_again(
+    ledger: Ledger, settings: Settings, left: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row was on the disk, its bytes were not, or not all."""
+    with monkeypatch.context() as patch:
+        patch.setattr(receive, "finish", lambda *_all: None)
+        with receive.Whole(ledger, settings) as file:
+            file.write(SOUND)
+            lost = file.keep(wish(key="k"))
+    if left is not None:
+        with open(receive.incoming(settings, lost.id), "wb") as stream:
+            stream.write(left)
+    with receive.Whole(ledger, settings) as file:
+        file.write(SOUND)
+        again = file.keep(wish(key="k"))
+    assert again.id == lost.id
+    assert only_job(ledger).source.size == len(SOUND)
+    with open(receive.place(settings, again), "rb") as stream:
+        assert stream.read() == SOUND
+    assert os.listdir(receive.incoming(settings)) == []
+
+
+def test_a_request_that_failed_in_its_last_step_leaves_nothing_in_its_own_way(
+    ledger: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_path: bytes) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(arriving, "sync", broken)
+    with contextlib.suppress(NodeIO), receive.Whole(ledger, settings) as file:
+        file.write(SOUND)
+        file.keep(wish())
+    assert jobs.listing(ledger) == []
+    assert list(uploads.all_(ledger)) == []
+    assert uploads.held(ledger, "user:anna").bytes == 0
+
+
+def test_an_upload_that_lost_its_file_begins_anew_under_its_key(
+    ledger: Ledger, settings: Settings
+) -> None:
+    upload = receive.begin(ledger, settings, wish(key="k"), size=len(SOUND))
+    os.unlink(receive.incoming(settings, upload.id))
+    again = receive.begin(ledger, settings, wish(key="k"), size=len(SOUND))
+    assert again.id == upload.id
+    assert receive.offset(ledger, settings, again) == 0
+    assert receive.append(ledger, settings, again, 0, [SOUND]) == len(SOUND)
+    assert only_job(ledger).source.size == len(SOUND)
+
+
+def test_what_its_sender_gave_up_is_admitted_by_nobody(ledger: Ledger, settings: Settings) -> None:
+    upload = receive.begin(ledger, settings, wish(), size=len(SOUND))
+    with arriving.opened(receive.incoming(settings, upload.id), keep_free=0) as file:
+        file.write(SOUND)
+    uploads.forget(ledger, upload.id)
+    with pytest.raises(NoSuchUpload):
+        receive.offset(ledger, settings, upload)
+    assert jobs.listing(ledger) == []
+
+
 def test_too_many_unfinished_ones_are_refused(
     ledger: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,10 +323,32 @@ def test_a_question_that_failed_is_asked_anew(ledger: Ledger, settings: Settings
     assert (again.id != job.id, again.state) == (True, State.QUEUED)
 
 
+def test_a_question_whose_job_was_forgotten_is_asked_anew(
+    ledger: Ledger, settings: Settings
+) -> None:
+    first = answered(ledger, settings)
+    moves.forget(ledger, moves.cancel(ledger, only_job(ledger), who="user:bo"))
+    again = answered(ledger, settings)
+    assert again.id != first.id
+    assert only_job(ledger).state is State.QUEUED
+
+
+def test_a_recording_that_is_asked_for_again_in_its_last_moment_stays(
+    ledger: Ledger, settings: Settings
+) -> None:
+    upload = answered(ledger, settings)
+    ended = moves.cancel(ledger, only_job(ledger), who="user:bo")  # retention has seen this
+    moves.retry(ledger, ended, who="user:bo")
+    with pytest.raises(OSError, match="busy"):
+        receive.forget(ledger, settings, upload)
+    assert os.path.exists(receive.place(settings, upload))
+    assert only_job(ledger).state is State.QUEUED
+
+
 def test_a_file_of_no_upload_is_asked_for_as_the_profile_says(
     ledger: Ledger, settings: Settings
 ) -> None:
-    receive.prepare(settings)
+    receive.prepare(ledger, settings)
     file = settings.state(UPLOADS, "put-there-by-hand.wav")
     with open(file, "wb") as stream:
         stream.write(SOUND)
@@ -245,7 +373,7 @@ def test_a_disk_that_is_really_full_takes_the_rest_when_there_is_room_again(
     os.makedirs(folder)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
     try:
-        receive.prepare(roomy)
+        receive.prepare(ledger, roomy)
         with open(os.path.join(folder, ".in-the-way"), "wb") as stream:
             stream.write(bytes(1_500_000))
         with pytest.raises(DiskFull):

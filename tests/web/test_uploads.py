@@ -207,6 +207,27 @@ def test_the_same_key_opens_the_same_upload(box: Box, sender: FlaskClient) -> No
     assert len(born(box)) == 1
 
 
+@pytest.mark.parametrize("came", [0, 40_000, len(SOUND)])
+def test_a_creation_with_bytes_that_comes_again_puts_them_in_no_other_place(
+    box: Box, sender: FlaskClient, came: int
+) -> None:
+    """The line broke after some bytes: the client repeats the request, with its first bytes."""
+    head = {"Idempotency-Key": "k", "Upload-Length": str(len(SOUND))}
+    head |= {"Upload-Metadata": described("talk.wav"), "Tus-Resumable": "1.0.0"}
+    first = sender.post(AT, headers=head, data=SOUND[:came], content_type=OFFSET)
+    assert first.headers["Upload-Offset"] == str(came)
+    body = SOUND[: len(SOUND) - 40_000]
+    again = sender.post(AT, headers=head, data=body, content_type=OFFSET)
+    assert again.status_code == 201
+    assert again.headers["Location"] == first.headers["Location"]
+    at = int(again.headers["Upload-Offset"])
+    assert at == (came or len(body))
+    if at < len(SOUND):
+        assert put(sender, again.headers["Location"], at, SOUND[at:]).status_code == 204
+    (job,) = born(box)
+    assert content(box, job) == SOUND
+
+
 def test_the_same_form_twice_under_one_key_is_one_job(box: Box, sender: FlaskClient) -> None:
     named = {"Idempotency-Key": "tuesday"}
     first, second = form(sender, headers=named), form(sender, headers=named)

@@ -122,10 +122,10 @@ def create() -> Response:
     name = next(iter(fields.get("filename", fields.get("name", []))), "")
     wish = Wish(who, receive.fit(name), wishes.options(settings, fields), key=key())
     upload = receive.begin(db.ledger(), settings, wish, size=_number("Upload-Length"))
-    if request.mimetype == _BYTES:
-        _append(upload, receive.offset(db.ledger(), settings, upload))
-    elif upload.size == 0:
+    if upload.size == 0:
         raise UploadRefused(why="it is empty")
+    if request.mimetype == _BYTES and receive.offset(db.ledger(), settings, upload) == 0:
+        _append(upload, 0)  # else they are here from an earlier request: its sender is told how far
     response = _answer(upload, HTTPStatus.CREATED)
     response.headers["Location"] = url_for("uploads.show", upload=upload.id)
     return _told(response, settings)
