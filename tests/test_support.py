@@ -251,6 +251,7 @@ def test_nothing_planted_gets_out_and_everything_asked_is_there(box: Box) -> Non
     }
     tables = {row["table"]: row["rows"] for row in rows_of(found["ledger.jsonl"]) if "table" in row}
     assert (tables["job"], tables["transcript"]) == (1, 1)
+    assert any(row.get("journal_mode") == "wal" for row in rows_of(found["ledger.jsonl"]))
     settings = {row["key"]: row["value"] for row in rows_of(found["settings.jsonl"])}
     assert settings["profile.default.vocabulary"] == "(1, left out)"
     assert settings["notify.channel[1].url"] == "https://ntfy.example.org/…"

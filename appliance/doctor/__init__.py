@@ -22,11 +22,11 @@ from collections.abc import Iterator
 
 from appliance.doctor import gpu, hour, ledger, models, platform, trying
 from appliance.doctor.ledger import findings as asked
-from appliance.doctor.platform import LIBRARIES
+from appliance.doctor.platform import LIBRARIES, SQLITE
 from appliance.health.finding import Finding
 from appliance.settings import Settings
 
-__all__ = ["LIBRARIES", "asked", "examine"]
+__all__ = ["LIBRARIES", "SQLITE", "asked", "examine"]
 
 
 def examine(

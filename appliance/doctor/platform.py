@@ -20,6 +20,7 @@ from appliance.limits import WALLS, Mode, probe
 from appliance.settings import Settings
 
 LIBRARIES: Final = ("faster-whisper", "ctranslate2", "av", "onnxruntime", "huey", "sqlite-utils")
+SQLITE: Final = sqlite3.sqlite_version
 _FFMPEG_FLOOR: Final = (8, 1, 2)  # CVE-2026-8461 (MagicYUV) is fixed from here on
 _WAL_SAFE: Final = (((3, 44, 6), (3, 45)), ((3, 50, 7), (3, 51)), ((3, 51, 3), (99,)))
 _WEAKER: Final = "A stranger's file is decoded with weaker walls around it; a newer kernel helps."
@@ -48,7 +49,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def _sqlite() -> Finding:
     found = sqlite3.sqlite_version_info
     safe = any(low <= found < high for low, high in _WAL_SAFE)
-    text = f"SQLite {sqlite3.sqlite_version}"
+    text = f"SQLite {SQLITE}"
     if not safe:
         text += ", which has the WAL-reset bug; our lock keeps it from happening"
     return Finding("sqlite", Level.OK, text)

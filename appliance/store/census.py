@@ -24,6 +24,11 @@ _WAIT_SECONDS: Final = 5.0
 _NOBODY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_INTERRUPT")
 Row = dict[str, Any]
 
+
+class Unanswered(Exception):
+    """The ledger does not answer, and why."""
+
+
 _QUESTIONS: Final = {
     "migrations": "SELECT name FROM _sqlite_migrations ORDER BY rowid",
     "jobs": "SELECT share, state, code, count(*) AS n FROM job GROUP BY 1, 2, 3",
@@ -57,7 +62,7 @@ _ATTEMPTS: Final = (
 def rows(state_dir: str, *, seconds: float) -> Iterator[Row]:
     """Every answer as a row, with the question it belongs to (`about`); for so long at most.
 
-    A question that could not be answered is a row with its `trouble`. Raises sqlite3.Error
+    A question that could not be answered is a row with its `trouble`. Raises Unanswered
     where no further one would be answered either.
     """
     with _opened(state_dir, seconds) as db:
@@ -67,7 +72,10 @@ def rows(state_dir: str, *, seconds: float) -> Iterator[Row]:
 
 
 def failed(state_dir: str, *, jobs: int, attempts: int, seconds: float) -> Iterator[Row]:
-    """The newest failed jobs, and under `attempts` how each of the last ones went."""
+    """The newest failed jobs, and under `attempts` how each of the last ones went.
+
+    Raises Unanswered.
+    """
     with _opened(state_dir, seconds) as db:
         for one in _select(db, _FAILED, [jobs]):
             yield {**one, "attempts": list(_select(db, _ATTEMPTS, [one["job"], attempts]))}
@@ -75,13 +83,16 @@ def failed(state_dir: str, *, jobs: int, attempts: int, seconds: float) -> Itera
 
 @contextlib.contextmanager
 def _opened(state_dir: str, seconds: float) -> Iterator[sqlite3.Connection]:
-    """A connection that can only read, and stops by itself. Raises sqlite3.Error."""
+    """A connection that can only read, and stops by itself. Raises Unanswered."""
     until = time.monotonic() + seconds
     address = f"file:{quote(os.path.join(state_dir, NAME))}?mode=ro"
-    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS)) as db:
-        db.row_factory = sqlite3.Row
-        db.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
-        yield db
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS)) as db:
+            db.row_factory = sqlite3.Row
+            db.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+            yield db
+    except sqlite3.Error as error:
+        raise Unanswered(str(error)) from error
 
 
 def _asked(db: sqlite3.Connection, about: str, question: Any) -> Iterator[Row]:  # noqa: ANN401

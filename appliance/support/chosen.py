@@ -48,6 +48,6 @@ def _value(key: str, value: object, scrubber: Scrubber) -> object:
         shown = [scrubber.text(str(text)) for text in texts]
         return shown if isinstance(value, list | tuple) else shown[0]
     if not value:
-        return value if last in COUNTED else "(left out)"
+        return value
     count = f"{len(value)}" if isinstance(value, list | tuple) else "set"
     return f"({count}, left out)"

@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import shutil
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -89,7 +88,7 @@ def versions(at: Place) -> Iterator[Piece]:
     facts = {
         "appliance": __version__,
         "python": sys.version.split()[0],
-        "sqlite": sqlite3.sqlite_version,
+        "sqlite": doctor.SQLITE,
         **{name: version(name) for name in doctor.LIBRARIES},
         "host": platform.node(),
         "kernel": platform.release(),
@@ -155,7 +154,7 @@ def counts(at: Place) -> Iterator[Piece]:
     try:
         for row in census.rows(at.settings.state_dir, seconds=20.0):
             yield "ledger.jsonl", _row(row, at.scrubber)
-    except sqlite3.Error as error:
+    except census.Unanswered as error:
         raise LeftOut(f"the ledger does not answer: {at.scrubber.fact(str(error))}") from error
 
 
@@ -165,12 +164,14 @@ def failed(at: Place) -> Iterator[Piece]:
     try:
         _must_be_there(at)
         found = list(census.failed(at.settings.state_dir, jobs=JOBS, attempts=ATTEMPTS, seconds=20))
-    except (LeftOut, sqlite3.Error):
+    except (LeftOut, census.Unanswered):
         for job, attempt in _newest(logs):
             yield from _log(at, job, attempt)
         raise LeftOut(
             "the ledger does not answer: the newest logs instead of failed jobs"
         ) from None
+    if not found:
+        raise LeftOut("no job has failed")
     for row in found:
         tried = [_row(one, at.scrubber) for one in row.pop("attempts")]
         recording = at.scrubber.name(row["share"], row.pop("path"))
@@ -193,8 +194,14 @@ def _row(row: dict[str, Any], scrubber: Scrubber) -> dict[str, Any]:
 def _cell(key: str, value: object, scrubber: Scrubber) -> object:
     if value is None or isinstance(value, int | float):
         return value
-    known = key in ("about", "table", "name", "share", "code", "gate", "alert", "backup", "rule")
-    return scrubber.text(str(value)) if known else scrubber.fact(str(value))
+    return scrubber.text(str(value)) if key in _OURS else scrubber.fact(str(value))
+
+
+# What our own code writes there, and nobody else.
+_OURS: Final = words(
+    """about table name share code gate alert backup rule journal_mode existing method state stage
+    outcome phase role channel"""
+)
 
 
 def _newest(logs: str) -> list[tuple[int, int]]:
