@@ -443,6 +443,16 @@ def test_a_line_of_the_journal_keeps_our_words_and_no_others(
     assert shown["at_us"] == "1"
 
 
+def test_an_entry_about_a_recording_has_its_pseudonym_and_where_it_broke(
+    talk: tuple[Sentences, Scrubber],
+) -> None:
+    raised = f'  File "/opt/x/appliance/tasks.py", line 7, in perform\nValueError: {SPOKEN}'
+    entry = {"MESSAGE": "bug", "RECORDING": "Meier.mp3", "SHARE": "talks", "TRACEBACK": raised}
+    shown = lines.of_journal(entry, *talk)
+    assert shown["recording"] == talk[1].name("talks", "Meier.mp3")
+    assert shown["traceback"] == ["x/appliance/tasks.py:7 perform", "ValueError"]
+
+
 def test_our_own_sentences_are_found_in_our_source(talk: tuple[Sentences, Scrubber]) -> None:
     sentences, _ = talk
     assert sentences.of("a window that was kept cannot be read: Meier") == (
