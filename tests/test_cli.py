@@ -249,6 +249,12 @@ def test_the_doctor_names_every_wall_around_the_decoder(place: Place) -> None:
     walls = {row["text"] for row in told if row["code"] == "decoder"}
     assert len(walls) == 7
     assert {row["code"] for row in told} >= {"sqlite", "ffmpeg", "disk", "engine", "model selftest"}
+    shape = {"code", "check", "subject", "error", "level", "text", "remedy"}  # docs/operations.md
+    for row in told:
+        assert row.keys() == shape
+        assert row["level"] in {"OK", "WARN", "FAIL"}
+        assert row["code"] == f"{row['check']} {row['subject']}".rstrip()
+    assert os.listdir(place.folder) == []  # it looked, and made nothing
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,41 @@
-"""What the doctor says of the platform. The walls of the decoder: test_cli."""
+"""What the doctor says of the platform and of a box in any state. The walls: test_cli."""
 
 from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+from pathlib import Path
 
 import pytest
 
 from appliance import doctor
-from appliance.health.finding import Level
+from appliance.doctor import asking, gpu, hour, ledger, models, platform, trying
+from appliance.doctor.asking import Answer
+from appliance.doctor.hour import Kept
+from appliance.health.finding import Finding, Level
+from appliance.limits import Mode
+from appliance.settings import EngineSettings, NodeSettings, Profile, Settings, Share
+from appliance.store import schema
+from appliance.weights import BUNDLED
+
+
+def of_box(folder: Path, **more: object) -> Settings:
+    return Settings.model_validate({"node": NodeSettings(state_dir=str(folder / "state")), **more})
+
+
+def one(found: list[Finding], code: str) -> Finding:
+    (finding,) = (finding for finding in found if finding.code == code)
+    return finding
+
+
+# --- the platform -------------------------------------------------------------------------------
 
 
 def test_the_gpu_is_counted_by_the_engines_own_library() -> None:
-    (gpu,) = (finding for finding in doctor.examine() if finding.code == "gpu")
-    assert gpu.level is not Level.FAIL
+    found = list(gpu.examine("auto"))
+    assert one(found, "gpu").level is not Level.FAIL
 
 
 @pytest.mark.parametrize(
@@ -28,13 +53,202 @@ def test_the_gpu_is_counted_by_the_engines_own_library() -> None:
 def test_a_gpu_that_is_wanted_and_cannot_be_used_is_told(
     device: str, usable: object, driver: bool, level: Level
 ) -> None:
-    found = doctor._gpu(device, usable, driver=driver)
+    found = gpu.whole(device, usable, driver=driver)
+    assert found.level is level
+    assert bool(found.remedy) == (level is not Level.OK)
+
+
+@pytest.mark.skipif(os.path.exists("/proc/driver/nvidia/version"), reason="there is a GPU here")
+def test_a_box_without_a_gpu_is_told_in_one_calm_line() -> None:
+    (only,) = gpu.examine("auto")
+    assert (only.level, only.remedy) == (Level.OK, "")
+    wanted = list(gpu.examine("cuda"))
+    names = {found.subject for found in wanted if found.code == "gpu-library"}
+    assert names == {*gpu.NEEDED, *gpu.WELCOME}
+    assert one(wanted, "gpu-memory").remedy
+
+
+def test_a_library_that_pip_brought_and_nobody_finds_is_told_with_its_folder() -> None:
+    opens = {"libcublas.so.12": "cannot open", "libcudnn.so.9": "cannot open", "libc.so.6": None}
+    found = {one.subject: one for one in gpu.libraries(opens, {"libcublas.so.12": "/lib/there"})}
+    assert found["libcublas.so.12"].level is Level.FAIL
+    assert "LD_LIBRARY_PATH=/lib/there" in found["libcublas.so.12"].remedy
+    assert found["libcudnn.so.9"].level is Level.OK  # the engine's library needs it no more
+    assert found["libc.so.6"].level is Level.OK
+    (nowhere,) = gpu.libraries({"libcuda.so.1": "cannot open"}, {})
+    assert nowhere.remedy == gpu.REMEDY
+
+
+def test_the_loader_is_really_asked() -> None:
+    assert set(gpu.opened()) == {*gpu.NEEDED, *gpu.WELCOME}
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "level"),
+    [
+        (b"NVIDIA L4, 550.54, 21000, 23034\n", 0, Level.OK),
+        (b"NVIDIA L4, 550.54, 1200, 23034\n", 0, Level.WARN),
+        (b"NVIDIA-SMI has failed", 9, Level.WARN),
+        (b"", None, Level.WARN),
+    ],
+)
+def test_memory_of_a_card_is_told_with_its_driver(
+    said: bytes, code: int | None, level: Level
+) -> None:
+    (found,) = gpu.memory(Answer(said, "", code))
+    assert found.level is level
+    assert ("550.54" in found.text) == (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("told", "level"),
+    [
+        ("8.1.2", Level.OK),
+        ("n8.1.3-12-gabc", Level.OK),
+        ("8.1.1", Level.WARN),
+        ("7.1", Level.WARN),
+        ("unknown", Level.WARN),  # none that we know to be mended
+        (None, Level.FAIL),  # it does not even load
+    ],
+)
+def test_ffmpeg_has_a_floor(told: object, level: Level) -> None:
+    found = platform.ffmpeg(told)
     assert found.level is level
     assert bool(found.remedy) == (level is not Level.OK)
 
 
 def test_an_allocator_that_helps_is_a_hint_and_no_more() -> None:
-    without, used = doctor._allocator(None), doctor._allocator("/usr/lib/libjemalloc.so.2")
+    without, used = platform.hint(None), platform.hint("/usr/lib/libjemalloc.so.2")
     assert {without.level, used.level} == {Level.OK}
     assert "apt install libjemalloc2" in without.text
     assert "/usr/lib/libjemalloc.so.2" in used.text
+
+
+def test_the_mode_of_limits_is_told_with_what_would_make_it_better() -> None:
+    assert platform.limits(Mode.CGROUP2, "cpu memory pids").remedy == ""
+    weak = platform.limits(Mode.RLIMIT, None)
+    assert (weak.level, "Delegate=" in weak.remedy) == (Level.WARN, True)
+    assert platform.limits(None, "cpu").level is Level.OK  # nobody knows yet
+
+
+def test_a_clock_that_nobody_sets_and_one_that_is_far_off_are_told() -> None:
+    assert hour.told(Kept(is_set=True, off_seconds=0.01), 0.4).level is Level.OK
+    assert "set-ntp" in hour.told(Kept(is_set=False, off_seconds=16.0), 0.4).remedy
+    far = hour.told(Kept(is_set=True, off_seconds=0.01), -86_400.0)
+    assert (far.level, "behind" in far.text) == (Level.WARN, True)
+    assert hour.told(None, None).level is Level.OK  # a kernel that does not say
+
+
+def test_the_kernel_is_really_asked_for_its_clock() -> None:
+    kept = hour.kept()
+    assert kept is not None
+    assert 0 <= kept.off_seconds <= 16.1  # what the kernel counts up to
+
+
+# --- a child that hangs -------------------------------------------------------------------------
+
+
+def test_what_a_child_said_before_it_hung_is_kept() -> None:
+    program = "import sys, time; print('half', flush=True); time.sleep(600)"
+    answer = asking.ask([sys.executable, "-c", program], 2.0)
+    assert (answer.said, answer.code) == (b"half\n", None)
+
+
+def test_a_program_that_is_not_there_is_no_answer() -> None:
+    assert asking.ask(["no-such-program"], 1.0) == Answer(b"", "", None)
+
+
+# --- the box ------------------------------------------------------------------------------------
+
+
+def test_a_box_without_a_ledger_is_told_and_stays_without(tmp_path: Path) -> None:
+    settings = of_box(tmp_path)
+    found = doctor.asked(settings)
+    assert one(found, "ledger").level is Level.WARN
+    assert {"disk", "engine", "model", "clock"} <= {finding.code for finding in found}
+    assert one(list(ledger.examine(settings)), "journal-mode").level is Level.OK
+    assert not os.path.exists(settings.state_dir)
+
+
+def test_a_damaged_ledger_is_told_and_left_alone(tmp_path: Path) -> None:
+    settings = of_box(tmp_path)
+    schema.prepare(settings.state_dir)
+    file = settings.state("ledger.db")
+    with open(file, "r+b") as stream:
+        stream.write(b"\xff" * 4096)
+    before = Path(file).read_bytes()
+    assert one(doctor.asked(settings), "ledger").error == "node.ledger-damaged"
+    assert one(list(ledger.examine(settings)), "journal-mode").level is Level.FAIL
+    assert Path(file).read_bytes() == before
+
+
+def test_a_ledger_that_is_gone_is_not_restored_by_looking(tmp_path: Path) -> None:
+    settings = of_box(tmp_path)
+    schema.prepare(settings.state_dir)
+    os.makedirs(settings.state("backups"), exist_ok=True)
+    for name in os.listdir(settings.state_dir):
+        if name.startswith("ledger.db"):
+            os.unlink(settings.state(name))
+    assert "gone" in one(doctor.asked(settings), "ledger").text
+    assert not os.path.exists(settings.state("ledger.db"))
+
+
+def test_a_ledger_in_another_journal_mode_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    for mode, level in (("WAL", Level.OK), ("DELETE", Level.FAIL)):
+        db = sqlite3.connect(file)
+        db.execute(f"PRAGMA journal_mode = {mode}")
+        db.execute(f"CREATE TABLE {mode}_ (n)")
+        db.close()
+        assert ledger.journal(str(file)).level is level
+
+
+def test_weights_that_are_not_what_their_manifest_says_are_told(tmp_path: Path) -> None:
+    lies = tmp_path / "state" / "models" / "mine"
+    shutil.copytree(BUNDLED, lies)
+    settings = of_box(tmp_path, profile={"default": Profile(model="mine")})
+    (whole,) = models.examine(settings, thorough=True)
+    assert whole.level is Level.OK
+    (believed,) = models.examine(settings, thorough=False)
+    assert "not read through" in believed.text
+    (lies / "model.bin").unlink()
+    (broken,) = models.examine(settings, thorough=True)
+    assert (broken.level, broken.error) == (Level.FAIL, "node.model-corrupt")
+    shutil.rmtree(lies)
+    (missing,) = models.examine(settings, thorough=False)
+    assert (missing.error, bool(missing.remedy)) == ("node.model-missing", True)
+
+
+def test_each_share_is_tried_by_a_child(tmp_path: Path) -> None:
+    root = tmp_path / "talks"
+    root.mkdir()
+    file = tmp_path / "appliance.toml"
+    state = tmp_path / "state"
+    file.write_text(
+        f"[node]\nstate_dir = '{state}'\n"
+        f"[[share]]\nname = 'talks'\nroot = '{root}'\n"
+        f"[[share]]\nname = 'gone'\nroot = '{tmp_path}/gone'\n"
+    )
+    shares = (Share(name="talks", root=str(root)), Share(name="gone", root=f"{tmp_path}/gone"))
+    found = {one.subject: one for one in trying.examine(of_box(tmp_path, share=shares), str(file))}
+    assert found["talks"].level is Level.OK
+    assert (found["gone"].level, found["gone"].error) == (Level.FAIL, "share.offline")
+    assert "file server" in found["gone"].remedy
+    assert list(root.iterdir()) == []  # what it tried to write is gone
+    assert not state.exists()
+
+
+def test_a_share_that_hangs_is_left_behind_and_told() -> None:
+    found = trying.told("talks", Answer(b"", "", None))
+    assert (found.level, found.error) == (Level.FAIL, "share.offline")
+    assert "did not answer" in found.text
+
+
+def test_a_wanted_gpu_that_is_not_there_fails_the_whole_doctor(tmp_path: Path) -> None:
+    settings = of_box(tmp_path, engine=EngineSettings(device="cuda"))
+    if os.path.exists("/proc/driver/nvidia/version"):
+        pytest.skip("there is a GPU here")
+    found = list(doctor.examine(settings, thorough=False))
+    assert one(found, "gpu").level is Level.FAIL
+    assert all(finding.remedy for finding in found if finding.level is Level.FAIL)
+    assert not [finding for finding in found if finding.code == "share-test"]

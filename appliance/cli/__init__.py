@@ -25,6 +25,7 @@ from appliance.cli import (
     run,
     settings,
     shares,
+    supporting,
     texts,
     upkeep,
 )
@@ -53,7 +54,7 @@ def cli(context: click.Context, file: str | None, *, as_json: bool, verbose: boo
     context.obj = Site(file, as_json=as_json, verbose=verbose)
 
 
-_RUNNING = (run, processes, backup, upkeep, notifying)
+_RUNNING = (run, processes, backup, upkeep, notifying, supporting)
 _ASKING = (jobs, queue, texts, shares, settings, models, explain, access)
 
 for family in (*_RUNNING, *_ASKING):

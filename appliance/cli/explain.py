@@ -94,10 +94,12 @@ def _stay(settings: Settings, every: float) -> None:
 @click.command("doctor")
 @site
 def doctor_(of: Site) -> None:
-    """Everything `check` asks, and what this platform allows."""
-    with of.ledger(make=True) as ledger:
-        platform = list(doctor.examine(of.settings().engine.device))
-        _tell(of, [*platform, *checks.look(ledger, of.settings()).findings])
+    """Everything `check` asks, and what this platform allows; exit 1 when something is wrong.
+
+    It repairs nothing, and makes nothing: it also answers where the ledger is lost.
+    """
+    settings = of.settings()
+    _tell(of, [*doctor.examine(settings, file=of.file), *doctor.asked(settings)])
 
 
 def _tell(of: Site, findings: Iterable[Finding]) -> None:
@@ -106,6 +108,8 @@ def _tell(of: Site, findings: Iterable[Finding]) -> None:
         rows = [
             {
                 "code": f.name,
+                "check": f.code,
+                "subject": f.subject,
                 "error": f.error,
                 "level": f.level.name,
                 "text": f.text,

@@ -46,11 +46,18 @@ class Room:
 
 def rooms(settings: Settings) -> list[Room]:
     """The disks of our folders, the one with the least room first. The spool may have its own."""
-    folders = [settings.state_dir, settings.state("spool")]
+    folders = [_there(settings.state_dir), settings.state("spool")]
     found = [(one, shutil.disk_usage(one)) for one in folders if os.path.isdir(one)]
     # Not `total`: a file system keeps some for root.
     every = [Room(where, disk.free, disk.used + disk.free) for where, disk in found]
     return sorted(every, key=lambda room: room.free)
+
+
+def _there(folder: str) -> str:
+    """The folder itself, or what it will be made in."""
+    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    return folder
 
 
 def tightest(settings: Settings) -> tuple[str, int]:
