@@ -31,6 +31,7 @@ from web import (
     openai,
     pages,
     passes,
+    profiles,
     recall,
     sending,
     shares,
@@ -76,6 +77,7 @@ def create_app(
     waiting.keep_for(app, patience)
     for part in (
         *(pages.bp, moves.bp, media.bp, texts.bp, finding.bp, shares.bp, alerts.bp, site.bp),
+        profiles.bp,
         *(sending.bp, openai.bp, health.bp, metrics.bp),
     ):
         app.register_blueprint(part)

@@ -71,8 +71,8 @@ def check(of: Site, *, every: float | None) -> None:
     if every is None:
         with of.ledger(make=True) as ledger:
             with contextlib.suppress(OSError):  # a full disk: names and sizes must do
-                models.ask(settings)
-            _tell(of, checks.look(ledger, settings).findings)
+                models.ask(of.in_force())
+            _tell(of, checks.look(ledger, of.in_force()).findings)
     else:
         _stay(settings, every)
 
@@ -97,7 +97,7 @@ def doctor_(of: Site) -> None:
     """Everything `check` asks, and what this platform allows."""
     with of.ledger(make=True) as ledger:
         platform = list(doctor.examine(of.settings().engine.device))
-        _tell(of, [*platform, *checks.look(ledger, of.settings()).findings])
+        _tell(of, [*platform, *checks.look(ledger, of.in_force()).findings])
 
 
 def _tell(of: Site, findings: Iterable[Finding]) -> None:

@@ -311,7 +311,7 @@ def transcribe(
 
     The transcripts lie beside them, or in DIR.
     """
-    settings = of.settings()
+    settings = of.in_force()
     options = settings.options_for(ShareSettings(name="files", root="/"))
     chosen = {"language": language, "model": model, "formats": formats or None}
     options = dataclasses.replace(options, **{k: v for k, v in chosen.items() if v is not None})  # type: ignore[arg-type]

@@ -54,8 +54,8 @@ def effective(file: str | None = None) -> list[Effective]:
     return [Effective(_dotted(place), value, told.get(place)) for place, value in _leaves(whole)]
 
 
-def in_force(settings: Settings) -> dict[str, object]:
-    """Every dotted key of settings that were loaded earlier, and its value."""
+def dotted(settings: Settings) -> dict[str, object]:
+    """Every dotted key of settings, and its value."""
     whole = settings.model_dump(mode="json")
     return {_dotted(place): value for place, value in _leaves(whole)}
 

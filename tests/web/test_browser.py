@@ -152,6 +152,7 @@ def every_page(served: Served) -> list[str]:
         ),
         *("/account", "/confirm", "/admin/users", "/admin/users/1", "/admin/sessions"),
         *("/admin/keys", "/admin/audit", "/admin/settings"),
+        *("/admin/profiles", "/admin/profiles/default"),
     ]
 
 
