@@ -20,6 +20,7 @@ from web import (
     alerts,
     api,
     asked,
+    channels,
     db,
     failures,
     finding,
@@ -78,6 +79,7 @@ def create_app(
     for part in (
         *(pages.bp, moves.bp, media.bp, texts.bp, finding.bp, shares.bp, alerts.bp, site.bp),
         profiles.bp,
+        channels.bp,
         *(sending.bp, openai.bp, health.bp, metrics.bp),
     ):
         app.register_blueprint(part)

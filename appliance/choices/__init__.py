@@ -4,6 +4,8 @@ Whoever is about to use a profile asks `in_force` at that moment, so a change re
 process with the next recording, the next round, the next request; while nothing has changed
 that costs one short question to the ledger. A job keeps the options that it was admitted with.
 
+    channels   what may be said of a channel to people, and who said it
+    kept       what of it is not in the ledger: its address, its secret
     profiles   what may be said of a profile and of its vocabulary, and who said it
 
 Not here: the files (settings), the rows (store.choices).
@@ -14,9 +16,11 @@ from __future__ import annotations
 import logging
 import os
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from appliance.choices import kept
 from appliance.errors import NodeError
 from appliance.settings import Effective, Settings, dotted, effective, load, overlaid
 from appliance.store import choices
@@ -60,7 +64,22 @@ def _laid(ledger: Ledger, files: Settings) -> _Laid:
 
 def _over(files: Settings, found: list[Choice]) -> tuple[Settings, tuple[str, ...]]:
     by = {kind: {one.name: one.body for one in found if one.kind is kind} for kind in Kind}
-    return overlaid(files, profiles=by[Kind.PROFILE], vocabularies=by[Kind.VOCABULARY])
+    return overlaid(
+        files,
+        profiles=by[Kind.PROFILE],
+        vocabularies=by[Kind.VOCABULARY],
+        channels={name: _whole(files, name, body) for name, body in by[Kind.CHANNEL].items()},
+    )
+
+
+def _whole(files: Settings, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """A channel with what is kept beside the ledger; without an address it fits nothing."""
+    beside = str(body.get("kept"))
+    said = {key: value for key, value in body.items() if key not in ("kept", "place", "own")}
+    said |= {"name": name, "url": kept.read(files, beside, kept.ADDRESS)}
+    if body.get("own"):
+        said["secret"] = kept.place(files, beside, kept.SECRET)
+    return said
 
 
 def known(files: Settings) -> Settings:

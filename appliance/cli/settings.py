@@ -43,7 +43,7 @@ def show(of: Site, *, where: bool) -> None:
     if where:
         of.table([_row(one) for one in choices.keys(of.file)], _COLUMNS)
         return
-    plain = of.in_force().model_dump(mode="json")
+    plain = site_settings.shown(of.in_force())
     click.echo(json.dumps(plain, ensure_ascii=False, indent=2))
 
 

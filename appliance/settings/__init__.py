@@ -22,6 +22,7 @@ from appliance.settings.reading import (
     effective,
     folder_choice,
     load,
+    shown,
 )
 from appliance.settings.sections import (
     AUTO,
@@ -82,4 +83,5 @@ __all__ = [
     "folder_choice",
     "load",
     "overlaid",
+    "shown",
 ]

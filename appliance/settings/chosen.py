@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from appliance.settings.notify import Channel
 from appliance.settings.sections import Glossary, Manner, Profile
 from appliance.settings.site import Settings
 
@@ -25,7 +26,7 @@ _NAMED: Final = 200  # letters of a mistake
 
 
 def overlaid(
-    files: Settings, *, profiles: Said, vocabularies: Said
+    files: Settings, *, profiles: Said, vocabularies: Said, channels: Said
 ) -> tuple[Settings, tuple[str, ...]]:
     """The settings with what was chosen in them; and each choice that does not fit, left out."""
     unfit: list[str] = []
@@ -38,7 +39,12 @@ def overlaid(
             continue  # its profile is gone from the files; it may come back
         if glossary := _fitting(Glossary, body, f"vocabulary {name}", unfit):
             found[name] = _with(found.get(name, Profile()), glossary)
-    return files.model_copy(update={"profile": found}), tuple(unfit)
+    ways = {one.name: one for one in files.notify.channel}
+    for name, body in channels.items():
+        if channel := _fitting(Channel, body, f"channel {name}", unfit):
+            ways[name] = channel
+    notify = files.notify.model_copy(update={"channel": tuple(ways.values())})
+    return files.model_copy(update={"profile": found, "notify": notify}), tuple(unfit)
 
 
 def _with(profile: Profile, part: Manner | Glossary) -> Profile:

@@ -175,7 +175,7 @@ def _manner(plain: dict[str, Any]) -> Manner:
 
 def _profile(name: str, status: int = HTTPStatus.OK) -> Response:
     seen = _seen(name)
-    return _tagged(_profile_row(seen), seen.tag, status)
+    return tagged(_profile_row(seen), seen.tag, status)
 
 
 def _profile_row(one: Standing) -> ProfileRow:
@@ -226,7 +226,7 @@ def unword(path: NamePath, header: MadeOnHeader) -> Response:
 
 def _vocabulary(name: str) -> Response:
     seen = _seen(name)
-    return _tagged(_vocabulary_row(seen), seen.words_tag, HTTPStatus.OK)
+    return tagged(_vocabulary_row(seen), seen.words_tag, HTTPStatus.OK)
 
 
 def _vocabulary_row(one: Standing) -> VocabularyRow:
@@ -272,7 +272,8 @@ def made_on(said: str | None, tag: str, what: str) -> str:
     return min(sent.as_set(include_weak=True))
 
 
-def _tagged(row: BaseModel, tag: str, status: int) -> Response:
+def tagged(row: BaseModel, tag: str, status: int) -> Response:
+    """An answer that says what a change of it has to name."""
     response = jsonify(row.model_dump(mode="json"))
     response.status_code = status
     response.set_etag(tag)

@@ -21,7 +21,7 @@ from appliance.errors import ModelCorrupt, NotAllowed
 from appliance.health import room
 from appliance.nouns import EXTENSIONS, LANGUAGES, SEVERAL
 from appliance.rights import Right
-from appliance.settings import Share
+from appliance.settings import Share, shown
 from appliance.settings.sections import AUTO
 from appliance.states import State
 from appliance.store import audit, marks, shares
@@ -197,7 +197,7 @@ def capabilities() -> Response:
 
 
 class SettingsRow(BaseModel):
-    """The settings that this process was started with. Secrets are in files of their own."""
+    """The settings in force; of a channel's address only its host is told."""
 
     settings: dict[str, Any]
 
@@ -236,8 +236,8 @@ class SystemRow(BaseModel):
 
 @bp.get("/settings", responses={200: SettingsRow})
 def settings() -> Response:
-    """The settings as they are in force; they are changed in their files."""
-    return told(SettingsRow(settings=db.settings().model_dump(mode="json")))
+    """The settings as they are in force."""
+    return told(SettingsRow(settings=shown(db.settings())))
 
 
 @bp.get("/system", responses={200: SystemRow})
