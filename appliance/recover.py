@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
-from appliance import daemon, stage
+from appliance import choices, daemon, stage
 from appliance.errors import Budget, Fenced, WorkerDied, on_the_box
 from appliance.health.gates import is_well
 from appliance.settings import GB, Profile, Settings
@@ -71,7 +71,7 @@ def _round(
     daemon.forget_the_dead(settings.run_dir)
     _wake(ledger, overdue.due(ledger, ledger.clock()))
     _try_gates(ledger, settings)
-    _ask_another_model(ledger, settings)
+    _ask_another_model(ledger, choices.in_force(ledger, settings))
     _wake(ledger, overdue.behind_open_gates(ledger))
     _sweep_spool(ledger, settings.state("spool"))
     _keep_reserve(settings)
@@ -147,13 +147,16 @@ def _try_gates(ledger: Ledger, settings: Settings) -> None:
 
 def _ask_another_model(ledger: Ledger, settings: Settings) -> None:
     """Let jobs that wait for a model that no longer stands in their profile ask for the new one."""
+    every = {"default": Profile(), **settings.profile}
     for job in overdue.waiting(ledger):
-        profile = settings.profile.get(job.options.profile, Profile())
+        profile = every.get(job.options.profile)
+        if profile is None:
+            continue  # it is gone: nobody says what its jobs should ask for instead
         if job.gate == f"model:{job.options.model}" and profile.model != job.options.model:
             options = replace(job.options, model=profile.model)
             with contextlib.suppress(Fenced):
                 jobs.requeue(ledger, job, who=_WHO, options=options)
-    named = {profile.model for profile in settings.profile.values()} | {Profile().model}
+    named = {profile.model for profile in every.values()} | {Profile().model}
     for gate in list(gates.closed(ledger)):
         kind, _, model = gate.name.partition(":")
         if kind == "model" and model not in named and not overdue.behind(ledger, gate.name):

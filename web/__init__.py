@@ -20,6 +20,7 @@ from web import (
     alerts,
     api,
     asked,
+    channels,
     db,
     failures,
     finding,
@@ -31,6 +32,7 @@ from web import (
     openai,
     pages,
     passes,
+    profiles,
     recall,
     sending,
     shares,
@@ -76,6 +78,8 @@ def create_app(
     waiting.keep_for(app, patience)
     for part in (
         *(pages.bp, moves.bp, media.bp, texts.bp, finding.bp, shares.bp, alerts.bp, site.bp),
+        profiles.bp,
+        channels.bp,
         *(sending.bp, openai.bp, health.bp, metrics.bp),
     ):
         app.register_blueprint(part)

@@ -13,6 +13,8 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from appliance import choices
+from appliance.errors import NodeError
 from appliance.settings import Settings
 from appliance.store.ledger import Ledger
 
@@ -45,6 +47,14 @@ def ledger() -> Ledger:
     return cast(Ledger, current_app.extensions["appliance.ledger"])
 
 
-def settings() -> Settings:
-    """The settings this process was started with."""
+def files() -> Settings:
+    """The settings this process was started with, as the files say them."""
     return cast(Settings, current_app.extensions["appliance.settings"])
+
+
+def settings() -> Settings:
+    """The settings in force: what people chose since stands over what the files say."""
+    try:
+        return choices.in_force(ledger(), files())
+    except NodeError:  # the page that tells of it needs settings, too
+        return files()

@@ -22,6 +22,11 @@ from werkzeug.exceptions import HTTPException, SecurityError
 from appliance.errors import (
     AccessError,
     ApplianceError,
+    ChoiceOfFiles,
+    ChoiceStale,
+    ChoiceTaken,
+    ChoiceUnfit,
+    ChoiceUnread,
     ConfirmNeeded,
     DiskFull,
     EditRefused,
@@ -89,6 +94,11 @@ _STATUS: Final[Mapping[type[ApplianceError], HTTPStatus]] = {
     EditRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     StaleEdit: HTTPStatus.PRECONDITION_FAILED,
     TagMissing: HTTPStatus.PRECONDITION_REQUIRED,
+    ChoiceUnfit: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ChoiceTaken: HTTPStatus.CONFLICT,
+    ChoiceOfFiles: HTTPStatus.CONFLICT,
+    ChoiceStale: HTTPStatus.PRECONDITION_FAILED,
+    ChoiceUnread: HTTPStatus.PRECONDITION_REQUIRED,
     StreamsFull: HTTPStatus.TOO_MANY_REQUESTS,
     # of what is sent to the box
     TooBig: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

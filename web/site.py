@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from flask import Blueprint, Flask, current_app, render_template
 from flask.typing import ResponseReturnValue
 
+from appliance import choices
 from appliance.errors import SettingsInvalid
-from appliance.settings import effective, in_force
+from appliance.settings import dotted
 from web import db
 
 bp = Blueprint("site", __name__, url_prefix="/admin/settings")
@@ -47,8 +48,8 @@ def listing() -> ResponseReturnValue:
 
 def _rows() -> Iterator[Shown]:
     """What the files say now, beside what this process was started with."""
-    running = in_force(db.settings())
-    for one in effective(current_app.extensions["appliance.settings-file"]):
+    running = dotted(db.settings())
+    for one in choices.keys(current_app.extensions["appliance.settings-file"]):
         differs = one.key not in running or running.pop(one.key) != one.value
         yield Shown(one.key, json.dumps(one.value, ensure_ascii=False), one.source, differs)
     for key, value in running.items():

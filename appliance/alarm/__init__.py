@@ -14,13 +14,14 @@ Not here: the questions (health.checks), sending (notify).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Sequence
 from typing import Final
 
-from appliance import daemon
+from appliance import choices, daemon
 from appliance.alarm import news, steps, unsaved, words
 from appliance.errors import ApplianceError, LedgerDamaged, NodeError, on_the_box
 from appliance.health import checks, models
@@ -42,7 +43,8 @@ class Alarm:
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self._ledger = ledger
-        self._settings = settings
+        self._files = settings
+        self._settings = settings  # in force, as far as the ledger could be read
         # While the ledger does not have them; also of a process that died before it did.
         self._live: list[Alert] | None = unsaved.alerts(settings.run_dir)
         self._owed: list[Alert] = list(self._live or [])  # written when it takes them again
@@ -52,6 +54,8 @@ class Alarm:
 
     def look(self) -> Seen:
         """Look once, and write down what follows. Raises LedgerDamaged: only a start mends it."""
+        with contextlib.suppress(NodeError):
+            self._settings = choices.in_force(self._ledger, self._files)
         try:
             with on_the_box(self._settings.run_dir):
                 models.ask(self._settings)

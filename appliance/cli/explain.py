@@ -71,8 +71,8 @@ def check(of: Site, *, every: float | None) -> None:
     if every is None:
         with of.ledger(make=True) as ledger:
             with contextlib.suppress(OSError):  # a full disk: names and sizes must do
-                models.ask(settings)
-            _tell(of, checks.look(ledger, settings).findings)
+                models.ask(of.in_force())
+            _tell(of, checks.look(ledger, of.in_force()).findings)
     else:
         _stay(settings, every)
 
@@ -98,7 +98,7 @@ def doctor_(of: Site) -> None:
 
     It repairs nothing, and makes nothing: it also answers where the ledger is lost.
     """
-    settings = of.settings()
+    settings = of.in_force()
     _tell(of, [*doctor.examine(settings, file=of.file), *doctor.asked(settings)])
 
 

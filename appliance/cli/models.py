@@ -32,7 +32,7 @@ def model() -> None:
 @site
 def list_(of: Site) -> None:
     """Every model on this box."""
-    settings = of.settings()
+    settings = of.in_force()
     rows = [_row(one, settings) for one in weights.listing(settings.model_dir)]
     of.table(rows, ("name", "size", "digest", "commit", "languages", "mels", "profiles", "state"))
 
@@ -166,7 +166,7 @@ def selftest(of: Site) -> None:
 
     Exit 1 when too many of them differ.
     """
-    site_settings = of.settings()
+    site_settings = of.in_force()
     options = site_settings.options_for(
         site_settings.share[0] if site_settings.share else Share(name="none", root="/")
     )

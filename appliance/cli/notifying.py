@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from appliance import alarm, daemon, journal
+from appliance import alarm, choices, daemon, journal
 from appliance.alarm.words import iso
 from appliance.cli.site import Site, say, site
 from appliance.errors import AlreadyRunning
@@ -22,11 +22,12 @@ from appliance.store.ledger import Ledger
 @click.option("--test", "channel", metavar="CHANNEL", help="Send a test through it, now.")
 @site
 def notify(of: Site, channel: str | None) -> None:
-    """Send messages over the channels of [notify], until TERM."""
+    """Send messages over the channels, until TERM."""
     settings = of.settings()
     if channel is not None:
         with of.ledger(make=True) as ledger:
-            raise SystemExit(_test(ledger, settings, channel))
+            now = choices.in_force(ledger, settings)
+            raise SystemExit(_test(ledger, now, channel))
     journal.to_stderr("notify")
     schema.prepare(settings.state_dir)
     with (

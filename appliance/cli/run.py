@@ -76,7 +76,7 @@ def up(of: Site) -> None:
         with Ledger(settings.state_dir) as ledger:
             for line in way_in(ledger, settings, _address(settings.web.listen)):
                 click.echo(line)
-        raise SystemExit(_run(supervise.appliance(of.file, {}, tell=bool(settings.notify.channel))))
+        raise SystemExit(_run(supervise.appliance(of.file, {})))
 
 
 # --- demo ---------------------------------------------------------------------------------------
@@ -131,8 +131,7 @@ def _demo(ledger: Ledger, settings: Settings, file: str, *, once: bool) -> int:
         signal.signal(number, lambda _number, _frame: stopped.set())
     if _all_done(ledger, inbox):
         click.echo("already done: an earlier run has transcribed the samples")
-    tell = bool(settings.notify.channel)
-    processes = supervise.appliance(file, {"APPLIANCE_WEB_LISTEN": listen}, tell=tell)
+    processes = supervise.appliance(file, {"APPLIANCE_WEB_LISTEN": listen})
     with log, supervise.Supervisor(processes, note) as running:
         names = _drop_samples(inbox)
         code = _follow(ledger, settings, names, stopped, running)
@@ -311,7 +310,7 @@ def transcribe(
 
     The transcripts lie beside them, or in DIR.
     """
-    settings = of.settings()
+    settings = of.in_force()
     options = settings.options_for(ShareSettings(name="files", root="/"))
     chosen = {"language": language, "model": model, "formats": formats or None}
     options = dataclasses.replace(options, **{k: v for k, v in chosen.items() if v is not None})  # type: ignore[arg-type]

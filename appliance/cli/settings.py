@@ -7,8 +7,10 @@ from typing import Final
 
 import click
 
+from appliance import choices
 from appliance import settings as site_settings
 from appliance.cli.site import Site, site
+from appliance.errors import SettingsInvalid
 
 _COLUMNS: Final = ("key", "value", "said by")
 
@@ -22,8 +24,11 @@ def settings() -> None:
 @site
 def check(of: Site) -> None:
     """Say every mistake in the settings; exit 78 if there is one."""
-    of.settings()
+    files = of.settings()
     file = of.file or site_settings.default_file()
+    if mistakes := choices.left_out(files):
+        lines = "\n".join(f"  {mistake}" for mistake in mistakes)
+        raise SettingsInvalid(file=choices.PAGE, count=len(mistakes), mistakes=lines)
     if of.as_json:
         of.one({"file": file, "ok": True})
     else:
@@ -36,9 +41,9 @@ def check(of: Site) -> None:
 def show(of: Site, *, where: bool) -> None:
     """The settings in force, defaults included, as JSON."""
     if where:
-        of.table([_row(one) for one in site_settings.effective(of.file)], _COLUMNS)
+        of.table([_row(one) for one in choices.keys(of.file)], _COLUMNS)
         return
-    plain = of.settings().model_dump(mode="json")
+    plain = site_settings.shown(of.in_force())
     click.echo(json.dumps(plain, ensure_ascii=False, indent=2))
 
 

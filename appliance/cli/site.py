@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from appliance import settings
+from appliance import choices, settings
 from appliance.client import Client
 from appliance.errors import NotReachable
 from appliance.health import alive
@@ -33,6 +33,10 @@ class Site:
     def settings(self) -> Settings:
         """Read the settings. Raises SettingsInvalid."""
         return settings.load(self.file)
+
+    def in_force(self) -> Settings:
+        """The settings with what people chose on the page in them. Raises SettingsInvalid."""
+        return choices.known(self.settings())
 
     @contextlib.contextmanager
     def ledger(self, *, make: bool = False) -> Iterator[Ledger]:

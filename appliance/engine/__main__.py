@@ -18,7 +18,7 @@ from typing import Final
 
 import ctranslate2
 
-from appliance import daemon, journal, pulse, settings, weights, wire
+from appliance import choices, daemon, journal, pulse, settings, weights, wire
 from appliance.engine.batcher import TRY_LATER, Batcher, Call
 from appliance.engine.hearing import Listener
 from appliance.engine.model import Model
@@ -98,7 +98,8 @@ def batch_of(site: Settings, model: Listener) -> int:
 
 def warm_up(site: Settings, batcher: Batcher) -> None:
     """Ask for the first share's model before anybody needs it."""
-    wanted = {site.options_for(share).model for share in site.share} or {weights.SELFTEST}
+    said = choices.known(site)
+    wanted = {said.options_for(share).model for share in said.share} or {weights.SELFTEST}
 
     def told(model: Listener | ApplianceError) -> None:
         if isinstance(model, ApplianceError):

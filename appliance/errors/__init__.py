@@ -31,6 +31,14 @@ from appliance.errors.access import (
     SignInSlow,
     SignInWrong,
 )
+from appliance.errors.choice import (
+    ChoiceError,
+    ChoiceOfFiles,
+    ChoiceStale,
+    ChoiceTaken,
+    ChoiceUnfit,
+    ChoiceUnread,
+)
 from appliance.errors.family import ApplianceError, Budget, Retry
 from appliance.errors.node import (
     AlreadyRunning,
@@ -152,6 +160,12 @@ __all__ = [
     "Caution",
     "ChannelPaused",
     "ChildKilled",
+    "ChoiceError",
+    "ChoiceOfFiles",
+    "ChoiceStale",
+    "ChoiceTaken",
+    "ChoiceUnfit",
+    "ChoiceUnread",
     "ClockLeapt",
     "ClockWrong",
     "CodeWrong",

@@ -15,9 +15,9 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from appliance import daemon
+from appliance import choices, daemon
 from appliance.alarm import unsaved, words
-from appliance.errors import ApplianceError, LedgerDamaged
+from appliance.errors import ApplianceError, LedgerDamaged, NodeError
 from appliance.health.telling import RESTS_AFTER
 from appliance.notify import NOTIFIERS, secret
 from appliance.settings import Channel, Settings
@@ -39,7 +39,8 @@ class Postman:
     def __init__(self, ledger: Ledger, settings: Settings, channel: Channel) -> None:
         self._ledger = ledger
         self._settings = settings
-        self.channel = channel
+        self.channel = channel  # as it is now; `carry` says when it is another
+        self.gone = threading.Event()
         self._noted: dict[str, Letter] = {}  # arrived, and the ledger could not be told
         self._aside_due = 0.0
         self.steps = 0  # letters tried and rounds ended: who hangs makes none
@@ -116,30 +117,70 @@ def test(ledger: Ledger, settings: Settings, channel: Channel) -> str | None:
     return why
 
 
+class Office:
+    """The postmen of the channels that there are at this moment, each in a thread of its own."""
+
+    def __init__(self, ledger: Ledger, files: Settings, stop: threading.Event) -> None:
+        self._ledger = ledger
+        self._files = files
+        self._stop = stop
+        self._staff: dict[str, tuple[Postman, threading.Thread]] = {}
+        self._before: dict[str, int] = {}
+        self.damaged = threading.Event()
+
+    def employ(self) -> None:
+        """One for each channel that is new; whose channel is gone ends after this letter."""
+        settings = choices.in_force(self._ledger, self._files)
+        channels = {one.name: one for one in settings.notify.channel}
+        for name in self._staff.keys() - channels.keys():
+            self._staff.pop(name)[0].gone.set()
+        for name, channel in channels.items():
+            if name in self._staff:
+                self._staff[name][0].channel = channel
+                continue
+            postman = Postman(self._ledger, settings, channel)
+            ends = (self._stop, self.damaged, postman.gone)
+            thread = threading.Thread(target=_rounds, args=(postman, ends), name=name)
+            self._staff[name] = postman, thread
+            thread.start()
+
+    def progress(self) -> None:
+        """Tell systemd, where each has done something since it was last told."""
+        now = {name: postman.steps for name, (postman, _thread) in self._staff.items()}
+        if all(steps > self._before.get(name, -1) for name, steps in now.items()):
+            self._before = now
+            daemon.progressed(f"channels: {len(now)}")
+
+    def close(self) -> None:
+        """Wait for each to end its round."""
+        for _postman, thread in self._staff.values():
+            thread.join()
+
+
 def carry(ledger: Ledger, settings: Settings, stop: threading.Event) -> None:
     """Carry letters until told to stop. Raises LedgerDamaged: only a start mends it."""
-    damaged = threading.Event()
-    postmen = [Postman(ledger, settings, channel) for channel in settings.notify.channel]
-    threads = [
-        threading.Thread(target=_rounds, args=(one, stop, damaged), name=one.channel.name)
-        for one in postmen
-    ]
-    for thread in threads:
-        thread.start()
-    before = [-1 for _ in postmen]
-    while not stop.wait(ROUND_SECONDS) and not damaged.is_set():
-        now = [one.steps for one in postmen]
-        if all(new > old for new, old in zip(now, before, strict=True)):
-            before = now
-            daemon.progressed(f"channels: {len(postmen)}")
-    for thread in threads:
-        thread.join()
-    if damaged.is_set():
+    office = Office(ledger, settings, stop)
+    while not stop.is_set() and not office.damaged.is_set():
+        _employ(office)
+        stop.wait(ROUND_SECONDS)
+        office.progress()
+    office.close()
+    if office.damaged.is_set():
         raise LedgerDamaged(where=settings.state_dir, why="a letter could not be read")
 
 
-def _rounds(postman: Postman, stop: threading.Event, damaged: threading.Event) -> None:
-    while not stop.wait(ROUND_SECONDS) and not damaged.is_set():
+def _employ(office: Office) -> None:
+    try:
+        office.employ()
+    except LedgerDamaged:
+        office.damaged.set()
+    except NodeError as error:  # a locked ledger: those who are there go on
+        log.warning("channels: %s", error, extra={"code": error.code})
+
+
+def _rounds(postman: Postman, ends: tuple[threading.Event, ...]) -> None:
+    stop, damaged, _gone = ends
+    while not stop.wait(ROUND_SECONDS) and not any(end.is_set() for end in ends):
         postman.steps += 1
         try:
             postman.round()

@@ -7,19 +7,22 @@ with every mistake at once. No other module reads configuration.
     sections   the tables of the file, and the types of what stands in them
     notify     whom to tell
     site       all of them together: what follows from them, what contradicts what
+    chosen     what the page says, laid over them
     reading    files and environment → settings, every mistake named
 
-Not here: what the page may change (the ledger's), what a folder says about itself (admit).
+Not here: keeping what the page changes (choices), what a folder says about itself (admit).
 """
 
+from appliance.settings.chosen import overlaid
 from appliance.settings.notify import Channel, NotifySettings
 from appliance.settings.reading import (
     Effective,
     default_file,
+    dotted,
     effective,
     folder_choice,
-    in_force,
     load,
+    shown,
 )
 from appliance.settings.sections import (
     AUTO,
@@ -29,6 +32,8 @@ from appliance.settings.sections import (
     DiskSettings,
     EngineSettings,
     FolderChoice,
+    Glossary,
+    Manner,
     NodeSettings,
     Profile,
     RetentionSettings,
@@ -61,6 +66,8 @@ __all__ = [
     "Effective",
     "EngineSettings",
     "FolderChoice",
+    "Glossary",
+    "Manner",
     "NodeSettings",
     "NotifySettings",
     "Profile",
@@ -71,8 +78,10 @@ __all__ = [
     "WebSettings",
     "WorkerSettings",
     "default_file",
+    "dotted",
     "effective",
     "folder_choice",
-    "in_force",
     "load",
+    "overlaid",
+    "shown",
 ]

@@ -51,6 +51,13 @@ def _place(text: str) -> str:
     return text
 
 
+def hidden(url: str) -> str:
+    """Where an address leads, without its path: that may hold a token."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}/\N{HORIZONTAL ELLIPSIS}"
+
+
 Mailbox = Annotated[str, AfterValidator(_mailbox)]
 Place = Annotated[str, AfterValidator(_place)]
 

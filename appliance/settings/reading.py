@@ -15,7 +15,7 @@ from typing import Any, Final, TypeGuard
 from pydantic import BaseModel, ValidationError
 
 from appliance.errors import SettingsInvalid
-from appliance.settings.notify import Channel
+from appliance.settings.notify import Channel, hidden
 from appliance.settings.sections import FolderChoice, Profile, Share
 from appliance.settings.site import BOX_FILE, BOX_LISTEN, BOX_STATE, LAPTOP_FILE, Settings
 
@@ -50,14 +50,21 @@ def load(file: str | None = None) -> Settings:
 def effective(file: str | None = None) -> list[Effective]:
     """Every key in force, and where its value comes from. Raises as `load`."""
     main, tables, told = _gathered(file)
-    whole = _validated(main, tables, told).model_dump(mode="json")
+    whole = shown(_validated(main, tables, told))
     return [Effective(_dotted(place), value, told.get(place)) for place, value in _leaves(whole)]
 
 
-def in_force(settings: Settings) -> dict[str, object]:
-    """Every dotted key of settings that were loaded earlier, and its value."""
+def dotted(settings: Settings) -> dict[str, object]:
+    """Every dotted key of settings, and its value as it may be shown."""
+    return {_dotted(place): value for place, value in _leaves(shown(settings))}
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """All settings as they may be shown: of a channel's address, where a token may be, the host."""
     whole = settings.model_dump(mode="json")
-    return {_dotted(place): value for place, value in _leaves(whole)}
+    for channel in whole["notify"]["channel"]:
+        channel["url"] = hidden(channel["url"])
+    return whole
 
 
 def _gathered(file: str | None) -> tuple[str | None, dict[str, Any], Told]:

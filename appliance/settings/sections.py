@@ -113,20 +113,29 @@ class Share(JobLimits):
     quiet_seconds: Positive | None = None  # None: 2 on a local disk, 15 on a network share
 
 
-class Profile(JobLimits):
-    """How a kind of recording is transcribed."""
+class Manner(Section):
+    """How a kind of recording is heard and written down."""
 
-    model: str = "selftest"
+    model: Annotated[str, Field(min_length=1, max_length=100)] = "selftest"
     language: Language | None = None
     task: Literal["transcribe", "translate", "both"] = "transcribe"
-    vocabulary: Vocabulary = ()
-    replacements: Replacements = Field(default_factory=dict)
     initial_prompt: Annotated[str, Field(max_length=800)] | None = None
     beam: Annotated[int, Field(ge=1, le=16)] = 5
     vad: bool = True
     subtitle_rules: str = "standard"
     formats: Formats = FORMATS
     language_suffix: Literal["never", "always", "translations"] = "translations"
+
+
+class Glossary(Section):
+    """Names and words that the model should expect, and spellings that people want."""
+
+    vocabulary: Vocabulary = ()
+    replacements: Replacements = Field(default_factory=dict)
+
+
+class Profile(JobLimits, Glossary, Manner):
+    """How a kind of recording is transcribed."""
 
 
 class FolderChoice(Section):

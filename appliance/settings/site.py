@@ -21,6 +21,7 @@ from appliance.settings.sections import (
     DiskSettings,
     EngineSettings,
     JobLimits,
+    Manner,
     NodeSettings,
     Profile,
     RetentionSettings,
@@ -184,13 +185,20 @@ def _channels(settings: Settings, shares: frozenset[str]) -> Iterator[str]:
 
 def _english_only(settings: Settings) -> Iterator[str]:
     for name, profile in settings.profile.items():
-        if not profile.model.partition("@")[0].endswith(".en"):
-            continue
-        if profile.language not in (None, AUTO, SEVERAL, "en") or profile.task != "transcribe":
-            yield (
-                f"profile {name}: the model {profile.model} knows English only and translates "
-                f"nothing; choose {profile.model.partition('.en')[0]}, or language and task to fit"
-            )
+        if why := english_only(profile):
+            yield f"profile {name}: {why}"
+
+
+def english_only(manner: Manner) -> str | None:
+    """What is wrong where a model that knows English only is asked for more; None: nothing."""
+    if not manner.model.partition("@")[0].endswith(".en"):
+        return None
+    if manner.language in (None, AUTO, SEVERAL, "en") and manner.task == "transcribe":
+        return None
+    return (
+        f"the model {manner.model} knows English only and translates nothing; choose"
+        f" {manner.model.partition('.en')[0]}, or language and task to fit"
+    )
 
 
 def _kind_of(source: str) -> str:

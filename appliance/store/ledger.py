@@ -232,6 +232,11 @@ class Ledger:
                 if mine.db.conn.in_transaction:
                     mine.db.execute("ROLLBACK")
 
+    @property
+    def is_writing(self) -> bool:
+        """Tell whether this thread is in a transaction: what it reads now may yet be undone."""
+        return self._mine().depth > 0
+
     @contextlib.contextmanager
     def _locked(self, mine: _Mine, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
         mine.take(patience)

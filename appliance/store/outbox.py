@@ -110,6 +110,12 @@ def failed(
         )
 
 
+def forgive(ledger: Ledger, channel: str) -> None:
+    """Forget how a channel fared: it is another one now. In the caller's transaction."""
+    with ledger.writing() as db:
+        db.execute("DELETE FROM channel WHERE name = ?", [channel])
+
+
 def _end(ledger: Ledger, letter: Letter, state: str, why: str | None) -> None:
     with ledger.writing() as db:
         db.execute(

@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from appliance import admit, beneath
+from appliance import admit, beneath, choices
 from appliance.admit import rules
 from appliance.admit.folder import FolderOptions
 from appliance.nouns import Options, Source, display, mtime_ns_of
@@ -57,7 +57,7 @@ class Finds:
         self._ledger = ledger
         self._share = share
         self._mount = mount
-        self._default = settings.options_for(share)
+        self._files = settings
         self._sure = sure  # asked right before anything is believed
         self._ring = ring
         self._beat = beat
@@ -126,10 +126,14 @@ class Finds:
         elif not self._settling.touch(entry.path, now, closed=closed):
             self.refused = True
 
+    def _default(self) -> Options:
+        """What the share's profile asks for at this moment."""
+        return choices.in_force(self._ledger, self._files).options_for(self._share)
+
     def folder_file(self, path: bytes) -> None:
         """Somebody wrote a folder's options: say at once when they are wrong."""
         with beneath.root(self._share.root) as root_fd:
-            self._options.options(root_fd, path, self._default)
+            self._options.options(root_fd, path, self._default())
 
     def unsettled(self, now: float) -> None:
         """Let files settle again that changed while somebody copied them, or we were away."""
@@ -217,7 +221,7 @@ class Finds:
         with beneath.root(self._share.root) as root_fd:
             if _left_alone(root_fd, path):
                 return None
-            return self._options.options(root_fd, path, self._default)
+            return self._options.options(root_fd, path, self._default())
 
     def _forget_signature(self, path: bytes) -> None:
         seen = sightings.get(self._ledger, self._share.name, path)

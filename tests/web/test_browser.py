@@ -13,8 +13,10 @@ from playwright.sync_api import Browser, Page
 from appliance import marker, revise
 from appliance.accounts import setup
 from appliance.beneath import root
+from appliance.choices import channels
 from appliance.nouns import Source, Word
 from appliance.rights import Right
+from appliance.settings import Channel
 from appliance.store import alerts, jobs, shares, transcripts
 from appliance.store.alerts import Alert, Phase
 from appliance.store.jobs import Job
@@ -131,6 +133,8 @@ def every_page(served: Served) -> list[str]:
         who="ann",
     )
     signed_in.key(box.ledger, Right.READ)
+    phone = Channel(name="phone", kind="ntfy", url="https://ntfy.example/box")
+    channels.make(box.ledger, box.settings, signed_in.TEST, phone, "")
     told = ("disk", "disk", 2, "The disk is full.", "Make room.", "node.disk-full")
     alerts.keep(box.ledger, [Alert(*told, Phase.OPEN, 1_000, 0.0, "b", 1_500, None)])
     return [
@@ -152,6 +156,8 @@ def every_page(served: Served) -> list[str]:
         ),
         *("/account", "/confirm", "/admin/users", "/admin/users/1", "/admin/sessions"),
         *("/admin/keys", "/admin/audit", "/admin/settings"),
+        *("/admin/profiles", "/admin/profiles/default"),
+        *("/admin/channels", "/admin/channels/phone"),
     ]
 
 

@@ -11,7 +11,9 @@
     streams   who listens to that
     queue     what is next, and whether it stands still
     finding   what was said, found again; tags
-    site      shares, profiles, models, settings, the machine
+    site      shares, models, settings, the machine
+    profiles  what a recording is asked for, and its vocabulary
+    channels  those channels themselves: made, changed, taken back
     telling   alerts, channels, what was sent over them
     people    accounts, sessions, keys, the audit log
     found     the job that an address names
@@ -29,7 +31,19 @@ from typing import Any
 
 from flask_openapi3 import OpenAPI
 
-from web.api import events, finding, moves, people, queue, site, status, streams, telling, texts
+from web.api import (
+    channels,
+    events,
+    finding,
+    moves,
+    people,
+    profiles,
+    queue,
+    site,
+    status,
+    streams,
+    texts,
+)
 from web.api.asked import asked_for
 from web.api.document import app_of, root
 from web.api.rows import working_on
@@ -37,7 +51,7 @@ from web.api.status import page_of
 
 __all__ = ["asked_for", "page_of", "register", "whole", "working_on"]
 
-_REST = (finding.bp, site.bp, telling.bp, people.bp)
+_REST = (finding.bp, site.bp, profiles.bp, channels.bp, people.bp)
 for _part in (status.bp, moves.bp, texts.bp, queue.bp, events.bp, *_REST):
     root.register_api(_part)
 

@@ -1,9 +1,10 @@
-"""What the box is made of: shares, profiles, vocabularies, models, settings, the machine.
+"""What the box is made of: shares, models, settings, the machine.
 
 Shown here, changed in the settings' files: whoever holds a session or a key gets no way to
 point the box at other folders.
 
-Not here: how it fares (status), whom it tells (telling).
+Not here: profiles, which are changed by programs, too (profiles), how it fares (status), whom
+it tells (telling).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from appliance.errors import ModelCorrupt, NotAllowed
 from appliance.health import room
 from appliance.nouns import EXTENSIONS, LANGUAGES, SEVERAL
 from appliance.rights import Right
-from appliance.settings import Profile, Share
+from appliance.settings import Share, shown
 from appliance.settings.sections import AUTO
 from appliance.states import State
 from appliance.store import audit, marks, shares
@@ -118,88 +119,6 @@ def _share_row(one: Share) -> ShareRow:
     )
 
 
-# --- profiles -----------------------------------------------------------------------------------
-
-
-class ProfileRow(BaseModel):
-    """How a kind of recording is transcribed."""
-
-    name: str
-    model: str
-    language: str | None = Field(description="null: the box listens and finds out.")
-    task: str
-    initial_prompt: str | None
-    beam: int
-    vad: bool
-    subtitle_rules: str
-    formats: list[str]
-    language_suffix: str
-    shares: list[str] = Field(description="Those that are seen and use it.")
-
-
-class ProfilePage(BaseModel):
-    """Every profile that a share which is seen uses; for who sees every share, all."""
-
-    profiles: list[ProfileRow]
-
-
-class VocabularyRow(BaseModel):
-    """Names and words that the model should expect, and spellings that people want."""
-
-    profile: str
-    words: list[str]
-    replacements: dict[str, str] = Field(description="What is heard, what is written.")
-
-
-class VocabularyPage(BaseModel):
-    """The vocabulary of each profile."""
-
-    vocabularies: list[VocabularyRow]
-
-
-@bp.get("/profiles", responses={200: ProfilePage})
-def profiles() -> Response:
-    """Every profile."""
-    return told(ProfilePage(profiles=[_profile_row(*one) for one in _profiles().items()]))
-
-
-@bp.get("/vocabularies", responses={200: VocabularyPage})
-def vocabularies() -> Response:
-    """The vocabulary of each profile."""
-    rows = [
-        VocabularyRow(profile=name, words=list(one.vocabulary), replacements=dict(one.replacements))
-        for name, one in _profiles().items()
-    ]
-    return told(VocabularyPage(vocabularies=rows))
-
-
-def _profiles() -> dict[str, Profile]:
-    settings = db.settings()
-    every = {"default": Profile(), **settings.profile}
-    used = {one.profile for one in settings.share if in_sight(one.name, sees())}
-    return {name: one for name, one in every.items() if sees() is None or name in used}
-
-
-def _profile_row(name: str, one: Profile) -> ProfileRow:
-    return ProfileRow(
-        name=name,
-        model=one.model,
-        language=None if one.language == AUTO else one.language,
-        task=one.task,
-        initial_prompt=one.initial_prompt,
-        beam=one.beam,
-        vad=one.vad,
-        subtitle_rules=one.subtitle_rules,
-        formats=list(one.formats),
-        language_suffix=one.language_suffix,
-        shares=[
-            share.name
-            for share in db.settings().share
-            if share.profile == name and in_sight(share.name, sees())
-        ],
-    )
-
-
 # --- models and what there is -------------------------------------------------------------------
 
 
@@ -278,7 +197,7 @@ def capabilities() -> Response:
 
 
 class SettingsRow(BaseModel):
-    """The settings that this process was started with. Secrets are in files of their own."""
+    """The settings in force; of a channel's address only its host is told."""
 
     settings: dict[str, Any]
 
@@ -317,8 +236,8 @@ class SystemRow(BaseModel):
 
 @bp.get("/settings", responses={200: SettingsRow})
 def settings() -> Response:
-    """The settings as they are in force; they are changed in their files."""
-    return told(SettingsRow(settings=db.settings().model_dump(mode="json")))
+    """The settings as they are in force."""
+    return told(SettingsRow(settings=shown(db.settings())))
 
 
 @bp.get("/system", responses={200: SystemRow})

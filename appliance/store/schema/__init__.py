@@ -155,6 +155,13 @@ def usage(db: Database) -> None:
         db.conn.execute(f"ALTER TABLE attempt ADD COLUMN {column}")
 
 
+@migrations()
+def choices(db: Database) -> None:
+    """What people choose on the page in the place of what the files say."""
+    for statement in statements(tables.CHOICES):
+        db.conn.execute(statement)
+
+
 _SPENT: Final = ("cpu", "wall", "throttled")
 
 

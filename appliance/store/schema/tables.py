@@ -380,3 +380,15 @@ CREATE TABLE upload (
 
 CREATE UNIQUE INDEX upload_by_key ON upload (who, key) WHERE key IS NOT NULL
 """
+
+CHOICES: Final = """
+CREATE TABLE choice (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,  -- another one with each change, none given twice
+    kind TEXT NOT NULL CHECK (kind IN ('profile', 'vocabulary', 'channel')),
+    name TEXT NOT NULL,
+    body TEXT NOT NULL,          -- JSON; never a secret
+    who TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    UNIQUE (kind, name)
+) STRICT
+"""
