@@ -255,9 +255,7 @@ def test_zeros_instead_of_the_rest_are_reported_in_seconds(
     assert (heard.ended.missing, heard.ended.broken_off) == (0.0, False)
 
 
-def test_zeros_in_place_of_whole_fragments_are_reported(
-    talk: sounds.Sound, tmp_path: Path
-) -> None:
+def test_zeros_in_place_of_whole_fragments_are_reported(talk: sounds.Sound, tmp_path: Path) -> None:
     spec, options = UNMEASURED["mp4"]
     path = files.record(tmp_path / "half.mp4", talk, spec=spec, options=options)
     data = path.read_bytes()
