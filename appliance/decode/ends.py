@@ -13,13 +13,20 @@ import struct
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from appliance.decode.reading import syncsafe
+
 _BLOCK: Final = 1 << 20
-_LOOKED_AT: Final = 1 << 30  # bytes: more zeros than this are not counted
+LOOKED_AT: Final = 1 << 30  # bytes: more zeros than this are not counted
 _TAIL: Final = 128 << 10  # bytes: two pages of Ogg
 _BLANK: Final = 64 << 10  # bytes of zeros at the end that no recorder leaves
 _BLANK_LEAST: Final = 2_048
+_ADTS: Final = 7  # bytes of a frame's header
+TAGS: Final = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")  # may lie between and behind frames
 _OGG_LAST_PAGE: Final = 0x04
 _MOST_BOXES: Final = 100_000
+_MOST_BYTES: Final = 1 << 62  # from here on a size was not known
+_SIDX: Final = 1 << 20  # bytes: an index has at most 65,535 entries of 12
+_W64_DATA: Final = b"data\xf3\xac\xd3\x11"
 _BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp"})
 
 _KBPS: Final = {  # by layer; 4 and 5 are layer 1, and the others, at half the rates
@@ -36,7 +43,7 @@ _AC3_KBPS: Final = (
 
 
 class Readable(Protocol):
-    """A file to look into at any place (media.Bytes)."""
+    """A file to look into at any place (reading.Bytes)."""
 
     @property
     def size(self) -> int:
@@ -46,16 +53,16 @@ class Readable(Protocol):
         """At most `count` bytes from `offset` on."""
 
 
-def zeros(data: Readable) -> int:
-    """Count the zero bytes at the end, as far as somebody looks."""
-    end = data.size
-    while end > 0 and data.size - end < _LOOKED_AT:
+def zeros(data: Readable, size: int | None = None) -> int:
+    """Count the zero bytes at the end, or before byte `size`, as far as somebody looks."""
+    end = size = data.size if size is None else size
+    while end > 0 and size - end < LOOKED_AT:
         block = data.look(max(0, end - _BLOCK), min(_BLOCK, end))
         kept = len(block.rstrip(b"\0"))
         if kept:
-            return data.size - end + len(block) - kept
+            return size - end + len(block) - kept
         end -= len(block) or end
-    return data.size - end
+    return size - end
 
 
 def is_blank(count: int, size: int) -> bool:
@@ -71,6 +78,26 @@ def is_half(data: Readable) -> bool:
 def breaks_off(names: frozenset[str], data: Readable) -> bool:
     """Tell whether a container of one of `names` lacks its end. False where none can be told."""
     return any(tell(data) for name, tell in _ENDS.items() if name in names)
+
+
+def has_hole(data: Readable) -> bool:
+    """Tell whether something lies between frames of ADTS that is no tag; libav passes over it."""
+    at = 0
+    while at + _ADTS <= data.size:
+        head = data.look(at, 16)
+        if (length := frame_bytes("aac", head) or _tag_bytes(head)) is None:
+            return True
+        at += max(length, _ADTS)
+    return False
+
+
+def _tag_bytes(head: bytes) -> int | None:
+    """How long a tag that begins with `head` is; None for no tag. Those of words end a file."""
+    if head.startswith(b"ID3"):
+        return 10 + syncsafe(head[6:10])
+    if head.startswith(b"APETAGEX"):
+        return 32 + int.from_bytes(head[12:16], "little")
+    return {b"TAG": 128, b"LYR": LOOKED_AT}.get(head[:3])
 
 
 def frame_bytes(codec: str, head: bytes) -> int | None:
@@ -151,6 +178,42 @@ def _riff(data: Readable) -> bool:
     return 0 < size < 0xFFFF_0000 and 8 + size > data.size
 
 
+def _caf(data: Readable) -> bool:
+    """The chunk of sound must be there as far as it says; -1 for as far as the file goes."""
+    at = 8
+    for _ in range(_MOST_BOXES):
+        kind, size = struct.unpack(">4sq", data.look(at, 12).ljust(12, b"\0"))
+        if size < 0 or at + 12 >= data.size:
+            return False
+        at += 12 + size
+        if kind == b"data":
+            return bool(at > data.size)
+    return False
+
+
+def _wave64(data: Readable) -> bool:
+    """The same in Sony's format; its sizes count their own headers and are rounded up to 8."""
+    at = 40
+    for _ in range(_MOST_BOXES):
+        kind, size = struct.unpack("<16sQ", data.look(at, 24).ljust(24, b"\0"))
+        if not 24 <= size < _MOST_BYTES:
+            return False
+        if kind.startswith(_W64_DATA):
+            return bool(at + size > data.size)
+        at += size + -size % 8
+    return False
+
+
+def _voc(data: Readable) -> bool:
+    """Blocks, each with its length, and a zero behind the last."""
+    at = int.from_bytes(data.look(20, 2), "little")
+    while block := data.look(at, 4):
+        if not block[0]:
+            return False
+        at += 4 + int.from_bytes(block[1:], "little")
+    return True
+
+
 def _boxes(data: Readable) -> bool:
     """The last box of an MP4 must not go on behind the end, and one of them is the index.
 
@@ -163,6 +226,8 @@ def _boxes(data: Readable) -> bool:
         if not kinds and kind not in _BOXES:
             return False
         kinds.append(kind)
+        if kind == b"sidx" and at + _segments_end(data.look(at, min(size, _SIDX))) > data.size:
+            return True
         if size == 1:
             size = int.from_bytes(data.look(at + 8, 8), "big")
         if size < 8:
@@ -172,10 +237,22 @@ def _boxes(data: Readable) -> bool:
     return bool(kinds) and (blank or at > data.size or b"moov" not in kinds)
 
 
+def _segments_end(box: bytes) -> int:
+    """Where the segments end that an index names, counted from where it begins (8.16.3)."""
+    long = box[8:9] == b"\1"
+    names = 40 if long else 32
+    offset = int.from_bytes(box[28:36] if long else box[24:28], "big")
+    sizes = (int.from_bytes(box[at : at + 4], "big") for at in range(names, len(box) - 11, 12))
+    return int.from_bytes(box[:4], "big") + offset + sum(size & 0x7FFF_FFFF for size in sizes)
+
+
 _ENDS: Final[dict[str, Callable[[Readable], bool]]] = {
     "avi": _riff,
     "ogg": _ogg,
     "mpeg": _program_stream,
     "mpegts": _transport_stream,
     "mov": _boxes,
+    "caf": _caf,
+    "w64": _wave64,
+    "voc": _voc,
 }

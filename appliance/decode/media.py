@@ -4,15 +4,13 @@ Libav sees a file object over our descriptor and no name, may use no protocol an
 second file, and tries only the demuxers of recordings. What it says about itself is
 checked against limits before a single packet is decoded.
 
-Not here: decoding (sound), which track (tracks), what a refused file is (refusals), how far
-to believe a duration (promises).
+Not here: the file object (reading), decoding (sound), which track (tracks), what a refused file
+is (refusals), how far to believe a duration (promises).
 """
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -21,8 +19,9 @@ from av.audio.stream import AudioStream
 from av.container.input import InputContainer
 from av.stream import Discard
 
-from appliance.decode import ends, promises, refusals, tracks
+from appliance.decode import behind, ends, promises, refusals, tracks
 from appliance.decode.promises import Promise
+from appliance.decode.reading import BARE, Bytes
 from appliance.errors import (
     CodecUnsupported,
     NoAudioTrack,
@@ -40,8 +39,8 @@ from appliance.nouns import Recording
 MAX_CHANNELS: Final = 64
 RATES: Final = range(1_000, 768_001)  # Hz
 MAX_STREAMS: Final = 64
-_HEAD: Final = 64 << 10  # bytes of a refused file that tell what it is
 _SLACK: Final = 1.02  # a promise this little above the limit may still decode to less
+_GUESS: Final = "Estimating duration"  # libav, of a duration that no file declared
 _OPEN_SECONDS, _READ_SECONDS = 30.0, 120.0
 
 # What holds a recording. Not here on purpose: whatever names other files (hls, concat, dash,
@@ -51,48 +50,6 @@ _FORMATS: Final = """
     matroska mov mp3 mp4 mpc mpc8 mpeg mpegts mxf nistsphere nut oga ogg oma qcp rm sox spx tak tta
     truehd voc w64 wav webm wsd wtv wv xwma 3gp m4a
 """.split()  # noqa: SIM905 - a list of words reads better as words
-
-
-class Bytes:
-    """The file as libav may see it: to read and to seek in, nothing else."""
-
-    def __init__(self, fd: int, beat: Callable[[], None]) -> None:
-        self._fd = fd
-        self._at = 0
-        self._beat = beat
-        self.size: Final = os.fstat(fd).st_size
-        self.failure: OSError | None = None
-
-    def read(self, count: int) -> bytes:
-        """Read on. A failing disk is remembered, since libav takes it for a damaged file."""
-        self._beat()
-        try:
-            data = os.pread(self._fd, count, self._at)
-        except OSError as failure:
-            self.failure = failure
-            raise
-        self._at += len(data)
-        return data
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go somewhere else."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise ValueError("before the beginning")
-        self._at = base + offset
-        return self._at
-
-    def tell(self) -> int:
-        """Where we are."""
-        return self._at
-
-    def look(self, offset: int, count: int) -> bytes:
-        """Bytes from anywhere in the file; where we are does not change."""
-        return os.pread(self._fd, count, offset)
-
-    def head(self) -> bytes:
-        """The first bytes, wherever we are."""
-        return self.look(0, _HEAD)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,15 +63,22 @@ class Media:
     recording: Recording
     promise: Promise | None  # what the file must hold
     cut: Heard  # whether libav said that it broke off; hears on for as long as we decode
+    hole: Heard  # or that it left something out
 
 
 def open_media(data: Bytes, *, name: str, language: str | None, max_seconds: float) -> Media:
     """Open the file and choose its track. Raises a `source.*` error."""
     if data.size == 0:
         raise SourceEmpty(name=name)
+    if (end := behind.own_end(data)) is not None:
+        data.end_at(end)  # libav would look for chunks in gigabytes of zeros
     cut = Heard("ended prematurely", "no index at the end")
-    logging.getLogger("libav").addHandler(cut)  # for good: this process reads one file
+    hole = Heard("encountered broken chunk")  # WTV
+    for heard in (cut, hole):
+        logging.getLogger("libav").addHandler(heard)  # for good: this process reads one file
     container, guessed = _container(data, name)
+    if promises.formats(container) & BARE:
+        data.is_bare(data.head())
     track = _track(container, name, language)
     believed = promises.believed(container, track, guessed=guessed, size=data.size)
     if believed is not None and believed > max_seconds * _SLACK:
@@ -123,7 +87,7 @@ def open_media(data: Bytes, *, name: str, language: str | None, max_seconds: flo
     promise = promises.promise(
         container, track, guessed=guessed, head=data.head(), start=recording.start
     )
-    return Media(name, data, container, track, recording, promise, cut)
+    return Media(name, data, container, track, recording, promise, cut, hole)
 
 
 def check_sound(name: str, *, rate: int, channels: int) -> None:
@@ -136,7 +100,7 @@ def check_sound(name: str, *, rate: int, channels: int) -> None:
 
 
 def _container(data: Bytes, name: str) -> tuple[InputContainer, bool]:
-    heard = Heard("Estimating duration")
+    heard = Heard(_GUESS)
     logger = logging.getLogger("libav")
     logger.addHandler(heard)
     try:
@@ -167,11 +131,11 @@ class Heard(logging.Handler):
         super().__init__()
         self._words = words
         self.yes = False
-        self.count = 0  # of whatever else libav said
+        self.count = 0  # of whatever libav said that is no guess
 
     def emit(self, record: logging.LogRecord) -> None:
         said = record.getMessage()
-        self.count += 1
+        self.count += _GUESS not in said
         self.yes = self.yes or any(words in said for words in self._words)
 
 

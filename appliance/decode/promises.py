@@ -15,7 +15,7 @@ from av.container.input import InputContainer
 
 # Formats that write their duration down; the others' is guessed from the bit rate.
 _WRITTEN_DOWN: Final = frozenset(
-    "aiff ape asf au avi caf dsf flac flv matroska mov mp3 mp4 m4a mxf ogg tta w64 wav webm wv".split()  # noqa: E501, SIM905 - a list of words
+    "aiff ape asf au avi caf dsf flac flv matroska mov mp3 mp4 m4a mxf ogg rm tta w64 wav webm wv".split()  # noqa: E501, SIM905 - a list of words
 )
 _ROOM: Final = 1.02  # how much more than its bytes can hold a file may promise
 _ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -66,6 +66,8 @@ def promise(
     if "asf" in formats(container):  # of one cut short, libav declares something in between
         seconds = asf_seconds(head)
         return None if seconds is None else Promise(seconds - start, exact=False)
+    if "mov" in formats(container) and (seconds := fragments_seconds(head)) is not None:
+        return Promise(seconds - start, exact=False)
     seconds = None if guessed else declared(container, track)
     if seconds is None or not formats(container) & _WRITTEN_DOWN:
         return None
@@ -94,6 +96,16 @@ def asf_seconds(head: bytes) -> float | None:
     length, _, preroll, flags = struct.unpack_from("<QQQI", head, at + 64)
     seconds = float(length / 1e7 - preroll / 1e3)  # 100 ns, and ms
     return seconds if seconds > 0 and not flags & 1 else None
+
+
+def fragments_seconds(head: bytes) -> float | None:
+    """How long a film of fragments says that it is with all of them (ISO/IEC 14496-12, 8.8.2)."""
+    film, extends = head.find(b"mvhd"), head.find(b"mehd")
+    if not 0 < film < extends or len(head) < extends + 16:
+        return None
+    scale = struct.unpack_from(">I", head, film + (24 if head[film + 4] else 16))[0]
+    units = struct.unpack_from(">Q" if head[extends + 4] else ">I", head, extends + 8)[0]
+    return float(units / scale) if units and scale else None
 
 
 def sox_seconds(head: bytes) -> float | None:

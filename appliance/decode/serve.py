@@ -15,7 +15,8 @@ import numpy as np
 from appliance import journal, limits
 from appliance.decode import complaints
 from appliance.decode.ahead import Ahead
-from appliance.decode.media import Bytes, open_media
+from appliance.decode.media import open_media
+from appliance.decode.reading import Bytes
 from appliance.decode.sound import Sound
 from appliance.decode.talk import Attempt, receive_begin
 from appliance.errors import ApplianceError, Bug, OverMemory, SourceUnreadable

@@ -19,9 +19,10 @@ import numpy.typing as npt
 from av.audio.frame import AudioFrame
 from av.packet import Packet
 
-from appliance.decode import ends
+from appliance.decode import behind, ends
 from appliance.decode.media import Media, check_sound
 from appliance.decode.promises import formats
+from appliance.decode.reading import BARE
 from appliance.decode.reshape import Reshaper, Shape, is_unplaced, shape_of
 from appliance.errors import (
     NoAudioData,
@@ -42,6 +43,9 @@ _CLOSE: Final = 2.0  # seconds a promise may be off
 _LENGTHLESS: Final = frozenset({"au", "wav"})  # piped into a file, they end anywhere
 _LEFT: Final = 64 << 10  # bytes behind the sound of a file that nobody wonders about
 _ADTS: Final = 7  # bytes of the header of a frame of AAC
+_LOST_ADTS: Final = 2_048  # bytes that libav left out of a stream of them
+_FRAME: Final = 9_000  # bytes: no frame of these is as long, whatever else libav took for its end
+_SHORT: Final = frozenset({"mp1", "mp2", "mp3", "mp3float", "ac3", "eac3", "aac", "aac_latm"})
 _PADDED: Final = frozenset({"matroska", "mov", "webm"})  # may have room to spare at the end
 _GAP: Final = 0.25  # seconds of nothing that are worth filling
 _LOST_FRAME: Final = 0.05  # the same where there can be no pause: a frame of FLAC is 0.1 s
@@ -58,6 +62,7 @@ class Sound:
 
     def __init__(self, media: Media, *, max_seconds: float) -> None:
         self._media = media
+        self._names = formats(media.container)
         self._max_seconds = max_seconds
         self._shape: Shape | None = None
         self._reshaper: Reshaper | None = None
@@ -65,6 +70,7 @@ class Sound:
         self._lost = 0.0  # seconds of silence where the file should have held sound
         self._complaints = media.cut.count  # of libav, before the newest frame
         self._last: Packet[av.AudioStream] | None = None
+        self._heard_to = 0  # byte at which the last sound began
         self.samples = 0
         self.good = 0  # packets that held sound
         self.damaged = 0  # packets that could not be decoded
@@ -98,7 +104,7 @@ class Sound:
         """Whether the file does not end as its format ends, and nothing says what is missing."""
         if self.missing or self.blank:
             return False
-        names, data = formats(self._media.container), self._media.data
+        names, data = self._names, self._media.data
         kept_its_promise = self._media.promise is not None and names & _PADDED
         return (
             self._media.cut.yes
@@ -106,6 +112,11 @@ class Sound:
             or ends.breaks_off(names, data)
             or (not kept_its_promise and ends.is_blank(self._zeros(), data.size))
         )
+
+    @property
+    def behind(self) -> int:
+        """Bytes behind the end of the recording that were not heard."""
+        return behind.size(self._media.data, self._heard_to)
 
     def _is_half(self, last: Packet[av.AudioStream] | None, names: frozenset[str]) -> bool:
         """Whether the last packet is not all there."""
@@ -120,7 +131,9 @@ class Sound:
             return False
         size = self._media.data.size
         left = size - last.pos - last.size  # what libav did not make sense of
-        return left > max(_LEFT, size // 10) or ("aac" in names and 0 < left < _ADTS)
+        if "aac" in names:
+            return 0 < left < _ADTS or (left > _LOST_ADTS and ends.has_hole(self._media.data))
+        return left > max(_LEFT, size // 10)
 
     def _zeros(self) -> int:
         return ends.zeros(self._media.data)
@@ -137,6 +150,7 @@ class Sound:
                 waiting, length = [], 0
         if waiting:
             yield np.concatenate(waiting)
+        self.damaged += self._media.data.holes + self._media.hole.yes
         self._judge()
 
     def _pieces(self) -> Iterator[Block]:
@@ -170,8 +184,24 @@ class Sound:
         if packet.has_sidedata("encryption_info"):  # the only trace that libav leaves of it in MP4
             raise Protected(name=self._media.name)
         if packet.size:
-            self.damaged += self._last is not None and self._last.is_corrupt
+            last = self._last
+            self.damaged += last is not None and (last.is_corrupt or self._is_stuffed(last))
             self._last = packet
+            if packet.pos is not None and not self._is_past_its_promise():
+                self._heard_to = max(packet.pos, 1)
+
+    def _is_stuffed(self, packet: Packet[av.AudioStream]) -> bool:
+        """Whether the rest of a packet that is far too long is neither sound nor a tag."""
+        codec = self._media.track.codec_context.name
+        if packet.size < _FRAME or codec not in _SHORT or not self._names & BARE:
+            return False
+        frame = ends.frame_bytes(codec, bytes(packet)[:8]) or 0
+        return not bytes(packet)[frame : frame + 16].startswith(ends.TAGS)
+
+    def _is_past_its_promise(self) -> bool:
+        """Whether plain samples go on behind their end: a header there would be noise."""
+        promise, codec = self._media.promise, self._media.track.codec_context.name
+        return promise is not None and codec.startswith("pcm_") and self.seconds > promise.seconds
 
     def _frames(self, packet: Packet[av.AudioStream]) -> list[AudioFrame]:
         try:
@@ -196,11 +226,10 @@ class Sound:
     def _filled(self, frame: AudioFrame) -> Iterator[Block]:
         """Stand in for what is missing before `frame`."""
         gap = self._stamps.gap(frame, self.seconds)
-        complained, self._complaints = (
-            self._media.cut.count > self._complaints,
-            self._media.cut.count,
-        )
-        if gap and (complained or formats(self._media.container) & _UNBROKEN):
+        before, self._complaints = self._complaints, self._media.cut.count
+        if "flv" in self._names:
+            before = 0  # libav complains a packet early, of a small file while it opens it
+        if gap and (self._complaints > before or self._names & _UNBROKEN):
             self.damaged += 1
             self._lost += gap
         left = int(gap * SAMPLE_RATE)

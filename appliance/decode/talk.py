@@ -14,7 +14,8 @@ import numpy as np
 
 from appliance.decode import complaints
 from appliance.decode.ahead import Ahead
-from appliance.decode.media import Bytes, open_media
+from appliance.decode.media import open_media
+from appliance.decode.reading import Bytes
 from appliance.decode.sound import Block, Sound
 from appliance.nouns import MEL_FRAMES, Window
 from appliance.windows import Samples, log_mel, windows
@@ -74,6 +75,7 @@ class Attempt:
                 missing=sound.missing,
                 broken_off=sound.broken_off,
                 blank=sound.blank,
+                behind=sound.behind,
             )
         )
 

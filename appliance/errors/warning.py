@@ -72,6 +72,11 @@ WARNINGS: Final[Mapping[str, Caution]] = {
             "Compare its length with the original; the upload may be incomplete.",
         ),
         Caution(
+            "warning.more-behind",
+            "The last {megabytes:g} MB of the file lie behind the recording's own end: not heard.",
+            "If these are two recordings in one file, save each as a file of its own.",
+        ),
+        Caution(
             "warning.cpu-fallback",
             "No GPU was usable; the processor did the work, which is slower.",
             "Run `appliance doctor`.",

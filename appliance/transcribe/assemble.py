@@ -196,6 +196,8 @@ def _damages(ended: Ended) -> Iterator[Notice]:
         yield Notice("warning.blank-end", {"seconds": round(ended.blank, 1)})
     if ended.broken_off:
         yield Notice("warning.broken-off")
+    if ended.behind:
+        yield Notice("warning.more-behind", {"megabytes": round(ended.behind / 1e6, 1)})
 
 
 def _unsure_share(segments: Sequence[Segment]) -> float:

@@ -104,6 +104,7 @@ class Ended:
     missing: float  # seconds the container promised and did not hold
     broken_off: bool = False  # it does not end as its format ends; nobody knows what is missing
     blank: float = 0.0  # seconds at its end for which the file holds nothing but zeros
+    behind: int = 0  # bytes behind its end that were not heard: another recording, most often
 
 
 @dataclass(frozen=True, slots=True)

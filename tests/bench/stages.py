@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
-from appliance.decode.media import Bytes, open_media
+from appliance.decode.media import open_media
+from appliance.decode.reading import Bytes
 from appliance.decode.sound import Block, Sound
 from appliance.windows import log_mel, pack, speech
 from tests.bench import Amount, Figure, box, recordings

@@ -225,6 +225,7 @@ def _heard(heard: worker.Heard) -> Outcome:
         blank=heard.ended.blank,
         damaged=heard.ended.damaged,
         broken_off=heard.ended.broken_off,
+        behind=heard.ended.behind,
     )
 
 
@@ -287,6 +288,7 @@ def _of_job(job: Job) -> Outcome:
         blank=float(told.get("blank-end", {}).get("seconds", 0.0)),
         damaged=int(told.get("decode-errors", {}).get("count", 0)),
         broken_off="broken-off" in told,
+        behind=float(told.get("more-behind", {}).get("megabytes", 0.0)),
     )
 
 

@@ -1,4 +1,4 @@
-"""The malformed corpus: more than 400 inputs that nobody should send, made on the spot.
+"""The malformed corpus: more than 500 inputs that nobody should send, made on the spot.
 
 Each has a name, a family and what may come of it: a named error, or a transcript that
 accounts for every second, with a warning wherever something is wrong with the file.
@@ -10,6 +10,7 @@ them (tests.faults.malformed).
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -47,11 +48,12 @@ class Outcome:
     blank: float = 0.0
     damaged: int = 0
     broken_off: bool = False
+    behind: float = 0  # bytes, or megabytes: as it was told
 
     @property
     def warned(self) -> bool:
         """Whether the reader of the transcript is told that something is wrong."""
-        return bool(self.damaged or self.missing or self.blank or self.broken_off)
+        return bool(self.damaged or self.missing or self.blank or self.broken_off or self.behind)
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def catalogue(shelf: Shelf, *, seed: int, port: int = 1) -> list[Case]:
     return [
         *_damaged(shelf, seed),
         *_joined(shelf),
+        *_behind(shelf),
         *_whole(shelf),
         *(Case(*row) for row in forged.headers(shelf.whole)),
         *(Case(*row) for row in forged.playlists(port)),
@@ -149,6 +152,8 @@ def _damaged(shelf: Shelf, seed: int) -> Iterator[Case]:
             bent = _flips(shelf, kind, flips, seed + number)
             yield Case("flipped bits", f"{stem}-{flips}.{ending}", bent, BROKEN, SECONDS)
         yield Case("a hole", f"{stem}.{ending}", _hole(shelf, kind, seed), BROKEN, SECONDS)
+        blank = _hole(shelf, kind, None)
+        yield Case("a hole", f"{stem}-zeros.{ending}", blank, BROKEN, SECONDS)
 
 
 def _cut(shelf: Shelf, kind: str, share: float) -> Make:
@@ -171,11 +176,14 @@ def _flips(shelf: Shelf, kind: str, flips: int, seed: int) -> Make:
     )
 
 
-def _hole(shelf: Shelf, kind: str, seed: int) -> Make:
+def _hole(shelf: Shelf, kind: str, seed: int | None) -> Make:
+    """Noise in the middle; without a seed, zeros, as where a block of a disk was never written."""
+
     def make(path: Path) -> None:
         data = bytearray(shelf.whole(kind))
         start, end = 2 * len(data) // 5, 3 * len(data) // 5
-        data[start:end] = random.Random(seed).randbytes(end - start)
+        length = end - start
+        data[start:end] = bytes(length) if seed is None else random.Random(seed).randbytes(length)
         path.write_bytes(bytes(data))
 
     return make
@@ -206,6 +214,46 @@ def _joined(shelf: Shelf) -> Iterator[Case]:
             _another_shape(shelf, rate, layout),
             seconds=SECONDS + 5,
         )
+
+
+SECOND_FILES: Final = (  # where the first says how long it is, the second is not heard
+    *(("wav", "wav"), ("wav", "mp3"), ("m4a", "m4a"), ("m4a-fast", "wav"), ("mp4-pieces", "m4a")),
+    *(("flac", "wav"), ("flac", "ogg"), ("mkv", "mp3"), ("webm", "ogg"), ("wma", "wma")),
+    *(("aiff", "aiff"), ("caf", "m4a"), ("au", "flac"), ("w64", "mp3"), ("sox", "mp3")),
+    *(("avi", "mkv"), ("flv", "flv"), ("tta", "tta"), ("vob", "wav"), ("wav-adpcm", "flac")),
+)
+ZEROS: Final = (  # in which libav's parsers would wait for the next frame; behind and inside
+    *(("wav", 1.0), ("mp3", 1.0), ("flac", 1.0), ("ac3", 1.0), ("loas", 1.0), ("amr", 1.0)),
+    *(("mp3", 0.5), ("flac", 0.5), ("loas", 0.5)),
+)
+MUCH: Final = 400 << 20  # bytes of zeros
+
+
+def _behind(shelf: Shelf) -> Iterator[Case]:
+    """What lies behind the end, or in it, and is no sound of this recording."""
+    for first, second in SECOND_FILES:
+        name = f"{first}+{second}.{first.partition('-')[0]}"
+        both = _written(shelf, first, second)
+        yield Case("second file", name, both, BROKEN, 2 * SECONDS, warned=True)
+    for kind, share in ZEROS:
+        name = f"{kind}-{round(100 * share)}.{kind}"
+        warned = None if kind == "wav" else True  # which says where it ends
+        yield Case("zeros", name, _wide(shelf, kind, share), BROKEN, SECONDS, warned)
+
+
+def _wide(shelf: Shelf, kind: str, share: float) -> Make:
+    """Put hundreds of megabytes that take no room on the disk behind `share` of a recording."""
+
+    def make(path: Path) -> None:
+        data = shelf.whole(kind)
+        half = int(share * len(data))
+        with path.open("wb") as file:
+            file.write(data[:half])
+            file.seek(MUCH, os.SEEK_CUR)
+            file.write(data[half:])
+            file.truncate(len(data) + MUCH)
+
+    return make
 
 
 def _written(shelf: Shelf, *kinds: str, before: bytes = b"", behind: bytes = b"") -> Make:
