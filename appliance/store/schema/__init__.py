@@ -158,6 +158,13 @@ def usage(db: Database) -> None:
 _SPENT: Final = ("cpu", "wall", "throttled")
 
 
+@migrations()
+def tags_in_the_order_of_their_key(db: Database) -> None:
+    """Debian 12's quick_check takes a sound row of the old table for a damaged one."""
+    for statement in statements(tables.TAGS):
+        db.conn.execute(statement)
+
+
 def prepare(folder: str, *, thorough: bool = True) -> Mended | None:
     """Make the state directory's ledger, mend it, bring it to the newest version.
 

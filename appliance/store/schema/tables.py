@@ -380,3 +380,19 @@ CREATE TABLE upload (
 
 CREATE UNIQUE INDEX upload_by_key ON upload (who, key) WHERE key IS NOT NULL
 """
+
+TAGS: Final = """
+ALTER TABLE tag RENAME TO tag_before;
+
+CREATE TABLE tag (
+    name TEXT NOT NULL,
+    job INTEGER NOT NULL REFERENCES job (id),
+    PRIMARY KEY (name, job)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO tag (name, job) SELECT name, job FROM tag_before;
+
+DROP TABLE tag_before;
+
+CREATE INDEX tag_by_job ON tag (job, name)
+"""
