@@ -60,7 +60,7 @@ programs:
 test: check programs controller  ## Everything that proves the product
 	$(BIN)/python -m pytest --numprocesses $$(( $$(nproc) + 1 )) --dist loadfile
 
-proof: install programs  ## The long proofs, with their figures (PROOF=words: one of them)
+proof: install programs  ## The long proofs, with their figures (PROOF=words: one; PROOF=--short: less)
 	$(BIN)/python -m tests.proof $(PROOF)
 
 faults: install programs  ## Break everything for an hour: nothing lost, nothing twice (LANE=kill)

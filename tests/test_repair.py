@@ -17,7 +17,7 @@ import pytest
 from appliance.errors import LedgerDamaged, NodeIO
 from appliance.nouns import Options, Source
 from appliance.states import State
-from appliance.store import backups, jobs, repair, restores, schema, shares, wal
+from appliance.store import backups, jobs, marks, repair, restores, schema, shares, wal
 from appliance.store.ledger import Ledger
 
 
@@ -229,6 +229,35 @@ def test_a_backup_that_rotted_is_passed_over(folder: Path) -> None:
     assert mended is not None
     assert mended.backup is not None
     assert mended.backup.at == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_a_sound_ledger_of_which_quick_check_complains_stays(folder: Path) -> None:
+    with Ledger(str(folder)) as ledger, ledger.writing() as db:
+        db.execute(
+            "CREATE TABLE odd (a INTEGER NOT NULL, b TEXT NOT NULL, PRIMARY KEY (b, a))"
+            " STRICT, WITHOUT ROWID"
+        )
+        db.execute("INSERT INTO odd (a, b) VALUES (1, 'x')")
+    assert schema.prepare(str(folder)) is None
+    assert repair.put_aside(str(folder)) == []
+
+
+def test_tags_outlive_a_restart(folder: Path) -> None:
+    with Ledger(str(folder)) as ledger:
+        marks.tag(ledger, jobs.must(ledger, 1), ["board"])
+    assert schema.prepare(str(folder)) is None
+    with Ledger(str(folder)) as ledger:
+        assert ledger.row("PRAGMA quick_check(1)") == {"quick_check": "ok"}
+        assert marks.of_job(ledger, 1) == ["board"]
+
+
+def test_no_table_has_a_key_in_another_order_than_its_columns(tmp_path: Path) -> None:
+    schema.prepare(str(tmp_path))
+    with Ledger(str(tmp_path)) as ledger:
+        for table in [row for row in ledger.rows("PRAGMA table_list") if row["wr"]]:
+            columns = list(ledger.rows(f"PRAGMA table_info('{table['name']}')"))
+            places = [column["pk"] for column in columns if column["pk"]]
+            assert places == list(range(1, len(places) + 1)), table["name"]
 
 
 @pytest.mark.parametrize("name", ["ledger.db", "restoring/ledger.db"])

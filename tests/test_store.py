@@ -252,8 +252,9 @@ def test_what_ended_lately_is_found_without_walking_past_what_waits(ledger: Ledg
     board.lately_ended(ledger)
     board.tally(ledger, since_ms=5)
     ledger.db.conn.set_trace_callback(None)
-    assert len(asked) == 2
-    for sql in asked:
+    told = [sql for sql in asked if "census" in sql]
+    assert len(told) == 2
+    for sql in told:
         plan = [row["detail"] for row in ledger.rows(f"EXPLAIN QUERY PLAN {sql}")]
         assert any("job_by_end" in step for step in plan), plan
 

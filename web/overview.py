@@ -173,8 +173,7 @@ def _concerns(gate: Gate, seen: Shares) -> bool:
 
 
 def _arriving(ledger: Ledger, seen: Shares) -> Arriving:
-    states = (sightings.RECEIVING, sightings.SETTLING)
-    files = sightings.in_state(ledger, *states, limit=500, shares=seen)
+    files = sightings.arriving(ledger, limit=500, shares=seen)
     return Arriving(tuple(files[:_SHOWN]), len(files))
 
 

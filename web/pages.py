@@ -20,6 +20,7 @@ from appliance.rights import Right
 from appliance.settings import FORMATS
 from appliance.states import State
 from appliance.store import attempts, board, events, exports, gates, jobs, revisions, ticks
+from appliance.store.board import Choice
 from appliance.store.jobs import Job
 from web import api, db, media, moves, overview, partial, passages, told
 from web.access import sees
@@ -28,6 +29,7 @@ from web.access.asker import asker
 bp = Blueprint("pages", __name__)
 
 _PAGE: Final = 50
+_LONGEST: Final = 200  # characters of a name that is looked for; the API takes as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +72,26 @@ def status() -> ResponseReturnValue:
 def listing() -> ResponseReturnValue:
     """Every job, newest first; which ones is in the address."""
     states, share, before = api.asked_for()
+    name = request.args.get("name", "")[:_LONGEST].strip() or None
     found = board.page(
-        db.ledger(), states, share=share, before=before, limit=_PAGE + 1, shares=sees()
+        *(db.ledger(), states),
+        before=before,
+        limit=_PAGE + 1,
+        shares=sees(),
+        choice=Choice(share=share, named=name or ""),
     )
     older = None
     if len(found) > _PAGE:
         chosen = [str(state) for state in states]
-        older = url_for("pages.listing", state=chosen, share=share, before=found[_PAGE - 1].id)
+        last = found[_PAGE - 1].id
+        older = url_for("pages.listing", state=chosen, share=share, name=name, before=last)
     return render_template(
         "jobs.html",
         jobs=found[:_PAGE],
         older=older,
         states=states,
         share=share,
+        name=name,
         before=before,
         shares=[one.name for one in db.settings().watched if overview.in_sight(one.name, sees())],
         views=_VIEWS,

@@ -28,6 +28,9 @@ from web import create_app, db, media, proof
 
 _THREADS: Final = 64  # uploads, answers and listeners hold a dozen each; the rest is for pages
 _STOP_SECONDS: Final = 10
+# An open page asks every two seconds, which is also after how long gunicorn hangs up by itself:
+# now and then a question met a closed door. A connection that is silent holds no thread.
+_KEPT_SECONDS: Final = 15
 
 
 class Journal(Logger):  # type: ignore[misc]  # gunicorn carries no types
@@ -57,6 +60,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no type
             "worker_class": "gthread",
             "threads": _THREADS,
             "graceful_timeout": _STOP_SECONDS,
+            "keepalive": _KEPT_SECONDS,
             "control_socket_disable": True,
             "limit_request_line": 2048,
             "limit_request_fields": 50,

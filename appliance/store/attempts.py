@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from appliance.nouns import Usage
 from appliance.states import State
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
+
+_LATELY: Final = 2000  # attempts among which finished ones are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,9 @@ def paces(ledger: Ledger, *, limit: int = 50) -> list[Pace]:
     """How long the newest finished recordings took, for estimates."""
     rows = ledger.rows(
         "SELECT job.path, job.size, (attempt.ended_ms - attempt.began_ms) / 1000.0 AS seconds"
-        " FROM attempt JOIN job ON job.id = attempt.job WHERE attempt.outcome = ?"
+        " FROM (SELECT * FROM attempt ORDER BY job DESC, n DESC LIMIT ?) AS attempt"
+        " JOIN job ON job.id = attempt.job WHERE attempt.outcome = ?"
         " ORDER BY attempt.job DESC, attempt.n DESC LIMIT ?",
-        [State.DONE, limit],
+        [_LATELY, State.DONE, limit],
     )
     return [Pace(**row) for row in rows]

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from appliance.nouns import Source
 from appliance.rights import Shares
 from appliance.states import State
+from appliance.store import heaps
 from appliance.store.jobs import SELECT, Job, from_row
 from appliance.store.ledger import Ledger
 from appliance.store.schema import HAS_ENDED
-from appliance.store.sight import of_jobs
+from appliance.store.sight import apart, of_jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,11 @@ class Choice:
             literal = re.sub(r"([%_\\])", r"\\\1", self.named)
             yield r"CAST(job.path AS TEXT) LIKE ? ESCAPE '\'", [f"%{literal}%"]
 
+    @property
+    def is_of_shares(self) -> bool:
+        """Tell whether nothing but a share chooses: then no job has to be looked at to count."""
+        return replace(self, share=None) == EVERY
+
 
 EVERY: Final = Choice()
 
@@ -73,11 +79,22 @@ def page(
     choice: Choice = EVERY,
 ) -> list[Job]:
     """Jobs by number, newest first: those below `before`, in these states and that share."""
+    if share is not None:
+        choice = replace(choice, share=share)
+    every = not states and shares is None and choice.share is None
+    if choice.is_of_shares and not every:
+        numbers = heaps.first(
+            *(ledger, heaps.NEWEST),
+            shares=shares,
+            states=states,
+            share=choice.share,
+            before=before,
+            limit=limit,
+        )
+        return _in_order(ledger, numbers)
     asked = [of_jobs(shares), *choice.conditions()]
     if states:
         asked.append((f"state IN ({_marks(states)})", [*states]))
-    if share is not None:
-        asked.append(("job.share = ?", [share]))
     if before is not None:
         asked.append(("job.id < ?", [before]))
     where = " AND ".join(condition for condition, _ in asked)
@@ -86,13 +103,23 @@ def page(
     return [from_row(row) for row in rows]
 
 
+def _in_order(ledger: Ledger, numbers: Sequence[int]) -> list[Job]:
+    """Jobs by their numbers, in that order; one that was forgotten meanwhile is left out."""
+    rows = ledger.rows(f"{SELECT} WHERE job.id IN ({_marks(numbers)})", numbers)
+    found = {row["id"]: from_row(row) for row in rows}
+    return [found[number] for number in numbers if number in found]
+
+
 def counts(ledger: Ledger, choice: Choice, *, shares: Shares = None) -> dict[State, int]:
     """How many of the jobs that are meant are in each state."""
     asked = [of_jobs(shares), *choice.conditions()]
     where = " AND ".join(condition for condition, _ in asked)
     values = [value for _, values in asked for value in values]
+    counted = (
+        "sum(jobs) AS n FROM census AS job" if choice.is_of_shares else "count(*) AS n FROM job"
+    )
     rows = ledger.rows(
-        f"SELECT state, count(*) AS n FROM job WHERE {where} GROUP BY state ORDER BY state", values
+        f"SELECT state, {counted} WHERE {where} GROUP BY state HAVING n > 0 ORDER BY state", values
     )
     return {State(row["state"]): row["n"] for row in rows}
 
@@ -113,12 +140,7 @@ def _marks(values: Sequence[object]) -> str:
 
 def next_up(ledger: Ledger, *, limit: int = 20, shares: Shares = None) -> list[Job]:
     """Queued jobs in the order in which they are taken."""
-    seen, values = of_jobs(shares)
-    rows = ledger.rows(
-        f"{SELECT} WHERE state = ? AND {seen} ORDER BY priority DESC, job.id LIMIT ?",
-        [State.QUEUED, *values, limit],
-    )
-    return [from_row(row) for row in rows]
+    return _in_order(ledger, heaps.first(ledger, heaps.NEXT, shares=shares, limit=limit))
 
 
 def in_line(ledger: Ledger, *, limit: int) -> list[Source]:
@@ -131,22 +153,28 @@ def in_line(ledger: Ledger, *, limit: int) -> list[Source]:
 
 def lately_ended(ledger: Ledger, *, limit: int = 10, shares: Shares = None) -> list[Job]:
     """What ended last, the newest end first."""
-    seen, values = of_jobs(shares)
-    rows = ledger.rows(
-        f"{SELECT} WHERE {HAS_ENDED} AND {seen} ORDER BY updated_ms DESC, job.id DESC LIMIT ?",
-        [*values, limit],
-    )
-    return [from_row(row) for row in rows]
+    return _in_order(ledger, heaps.first(ledger, heaps.LAST_ENDED, shares=shares, limit=limit))
 
 
 def tally(ledger: Ledger, *, since_ms: int, shares: Shares = None) -> Tally:
     """How many jobs have ended since then."""
-    seen, values = of_jobs(shares)
+    asked = [
+        (f"job.share IN (SELECT share FROM census AS job WHERE {seen})", values)
+        if column == "share"
+        else (seen, values)
+        for column, seen, values in apart(shares)
+    ]
+    ended = " UNION ALL ".join(
+        f"SELECT state, warnings FROM job WHERE {HAS_ENDED} AND updated_ms >= ? AND {seen}"
+        for seen, _ in asked
+    )
     row = ledger.row(
         "SELECT total(state = ?) AS done,"
         " total(state = ? AND coalesce(warnings, '[]') <> '[]') AS warned,"
-        " total(state IN (?, ?)) AS failed"
-        f" FROM job WHERE {HAS_ENDED} AND updated_ms >= ? AND {seen}",
-        [State.DONE, State.DONE, State.FAILED, State.DEAD, since_ms, *values],
+        f" total(state IN (?, ?)) AS failed FROM ({ended})",
+        [
+            *(State.DONE, State.DONE, State.FAILED, State.DEAD),
+            *(value for _, values in asked for value in (since_ms, *values)),
+        ],
     )
     return Tally(**{name: int(count) for name, count in (row or {}).items()})

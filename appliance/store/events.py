@@ -139,7 +139,8 @@ def since(ledger: Ledger, after: int, *, limit: int, shares: Shares = None) -> l
     seen, values = within(shares, "job.share")
     rows = ledger.rows(
         "SELECT event.id, event.job, job.share, job.path, event.attempt, event.was, event.became,"
-        " event.code, event.who, event.at_ms FROM event JOIN job ON job.id = event.job"
+        " event.code, event.who, event.at_ms FROM event"
+        " CROSS JOIN job ON job.id = event.job"  # in this order, not share by share
         f" WHERE event.id > ? AND {seen} ORDER BY event.id LIMIT ?",
         [after, *values, limit],
     )

@@ -152,9 +152,12 @@ def listing(
 
 
 def counts(ledger: Ledger, *, shares: Shares = None) -> Mapping[State, int]:
-    """How many jobs are in each state."""
+    """How many jobs are in each state; no job is looked at for that."""
     seen, values = of_jobs(shares)
-    rows = ledger.rows(f"SELECT state, count(*) AS n FROM job WHERE {seen} GROUP BY state", values)
+    rows = ledger.rows(
+        f"SELECT state, sum(jobs) AS n FROM census AS job WHERE {seen} GROUP BY state HAVING n > 0",
+        values,
+    )
     return {State(row["state"]): row["n"] for row in rows}
 
 

@@ -41,9 +41,9 @@ def of_jobs(ledger: Ledger, numbers: Sequence[int]) -> dict[int, list[str]]:
 def counts(ledger: Ledger, *, shares: Shares = None) -> dict[str, int]:
     """Every tag, and how many jobs carry it."""
     seen, values = within(shares, "job.share")
+    where = "" if shares is None else f" JOIN job ON job.id = tag.job WHERE {seen}"
     rows = ledger.rows(
-        "SELECT tag.name, count(*) AS jobs FROM tag JOIN job ON job.id = tag.job"
-        f" WHERE {seen} GROUP BY tag.name ORDER BY tag.name",
+        f"SELECT tag.name, count(*) AS jobs FROM tag{where} GROUP BY tag.name ORDER BY tag.name",
         values,
     )
     return {row["name"]: row["jobs"] for row in rows}

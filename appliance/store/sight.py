@@ -8,6 +8,8 @@ Not here: who may see which share (rights).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from appliance.rights import Shares, Sight
 
 
@@ -27,3 +29,14 @@ def of_jobs(shares: Shares) -> tuple[str, list[object]]:
     if not isinstance(shares, Sight):
         return seen, values
     return f"({seen} OR job.submitter = ?)", [*values, shares.own]
+
+
+def apart(shares: Shares) -> Iterator[tuple[str, str, list[object]]]:
+    """The same in parts that have no row in common, each of which an index answers.
+
+    Of each: by which column it is looked up, its condition on rows of `job`, the values.
+    """
+    seen, values = within(shares, "job.share")
+    yield "share", seen, values
+    if isinstance(shares, Sight):
+        yield "submitter", f"job.submitter = ? AND NOT ({seen})", [shares.own, *values]

@@ -12,6 +12,7 @@ from typing import Final
 from appliance.nouns import Source
 from appliance.rights import Shares
 from appliance.store.ledger import Ledger, Row
+from appliance.store.schema import IS_ARRIVING
 from appliance.store.sight import within
 
 RECEIVING: Final = "receiving"  # it still grows, or somebody has it open
@@ -85,17 +86,25 @@ def below(ledger: Ledger, share: str, folder: bytes) -> int:
     return int(row["files"]) if row else 0
 
 
-def in_state(
-    ledger: Ledger, *states: str, limit: int = 100, shares: Shares = None
-) -> list[Sighting]:
-    """Files in one of these states, newest first; `shares` (None: all) bounds what is seen."""
-    seen, values = within(shares)
-    marks = ", ".join("?" * len(states))
+def arriving(ledger: Ledger, *, limit: int = 100, shares: Shares = None) -> list[Sighting]:
+    """Files that are not complete yet, newest first; `shares` (None: all) bounds what is seen."""
+    seen, values = within(shares, "sighting.share")
     rows = ledger.rows(
-        f"SELECT * FROM sighting WHERE state IN ({marks}) AND {seen} ORDER BY last_ms DESC LIMIT ?",
-        [*states, *values, limit],
+        f"{_SHARES} SELECT sighting.* FROM arm JOIN sighting ON sighting.share = arm.share"
+        f" AND sighting.path IN (SELECT path FROM sighting WHERE share = arm.share"
+        f" AND {IS_ARRIVING} AND {seen} ORDER BY last_ms DESC LIMIT ?)"
+        " ORDER BY sighting.last_ms DESC LIMIT ?",
+        [*values, limit, limit],
     )
     return [_sighting(row) for row in rows]
+
+
+# The shares in which files arrive, from one to the next: no file is looked at for that.
+_SHARES: Final = (
+    f"WITH RECURSIVE arm (share) AS (SELECT min(share) FROM sighting WHERE {IS_ARRIVING}"
+    f" UNION ALL SELECT (SELECT min(share) FROM sighting WHERE {IS_ARRIVING}"
+    " AND share > arm.share) FROM arm WHERE arm.share IS NOT NULL)"
+)
 
 
 def forget(ledger: Ledger, share: str, paths: Iterable[bytes]) -> None:

@@ -62,9 +62,9 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def until_open(family: socket.AddressFamily, address: object) -> None:
-    """Wait until somebody listens there."""
-    until = time.monotonic() + 30
+def until_open(family: socket.AddressFamily, address: object, *, patience: float = 30.0) -> None:
+    """Wait until somebody listens there; `patience` in seconds."""
+    until = time.monotonic() + patience
     while True:
         with socket.socket(family) as sock:
             if sock.connect_ex(address) == 0:  # type: ignore[arg-type]  # of either family

@@ -108,6 +108,39 @@ def test_a_burst_is_told_whole(
     assert len(heard(program, **{"Last-Event-ID": "0"})) == 10
 
 
+def test_a_step_between_two_questions_is_told_once(box: Box, program: FlaskClient) -> None:
+    between = iter([b"first.wav", b"second.wav"])
+
+    def happen(sql: str) -> None:
+        """Something happens after the newest number was read and before the steps are."""
+        if "FROM event CROSS JOIN" in sql and (name := next(between, None)):
+            box.add(name)
+
+    connection = program.application.extensions["appliance.ledger"].db.conn
+    connection.set_trace_callback(happen)
+    script(program, lambda: None, lambda: None)
+    numbers = [number for kind, number, _ in heard(program) if kind == "job" and number]
+    assert len(numbers) == 4
+    assert numbers == sorted(set(numbers))
+    connection.set_trace_callback(None)
+
+
+def test_a_page_of_steps_ends_where_its_steps_do(box: Box, program: FlaskClient) -> None:
+    begun: list[str] = []
+
+    def happen(sql: str) -> None:
+        if "FROM event CROSS JOIN" in sql and not begun:
+            begun.append(sql)
+            box.add(b"between.wav")
+
+    connection = program.application.extensions["appliance.ledger"].db.conn
+    connection.set_trace_callback(happen)
+    page = program.get("/api/v1/events?after=0").json
+    connection.set_trace_callback(None)
+    assert page is not None
+    assert page["next"] == page["events"][-1]["id"]
+
+
 def test_how_far_a_job_is_goes_along_where_it_changes(box: Box, program: FlaskClient) -> None:
     job = box.run(b"a.wav")
 

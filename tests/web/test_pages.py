@@ -201,6 +201,23 @@ def test_a_filter_keeps_other_jobs_out(box: Box, client: FlaskClient) -> None:
     assert "There is no state" in text(client, "/jobs?state=%3Cb%3E", 400)
 
 
+def test_jobs_are_found_by_their_name_on_the_page_as_over_the_api(
+    box: Box, client: FlaskClient
+) -> None:
+    for number in range(60):
+        box.add(b"Board %d.wav" % number)
+    box.add(b"other.wav")
+    box.add(b"100%.wav")
+    page = text(client, "/jobs?name=board")
+    assert len(Tags(page).isolated) == 50
+    assert re.search(r'href="[^"]*name=board[^"]*before=|href="[^"]*before=[^"]*name=board', page)
+    assert '<input type="search" name="name" value="board"' in page
+    assert Tags(text(client, "/jobs?name=%25")).isolated == ["100%.wav"]
+    told = client.get("/api/v1/jobs?name=board&limit=200").json
+    assert told is not None
+    assert len(told["jobs"]) == 60
+
+
 @pytest.mark.parametrize("code", [*CATALOGUE, *WARNINGS])
 def test_every_code_has_its_page(client: FlaskClient, code: str) -> None:
     page = text(client, f"/help/{code}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 
 import httpx
@@ -84,3 +85,12 @@ def test_many_readers_at_once_are_served(served: Served) -> None:
             assert client.get(f"{served.address}/").status_code == 200
     held = os.listdir(f"/proc/{served.process.pid}/fd")
     assert len(held) < 40
+
+
+def test_a_connection_outlives_the_pause_between_two_looks(served: Served) -> None:
+    host, port = served.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as sock:
+        for _ in range(2):
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"200 OK" in sock.recv(65536)
+            time.sleep(3)  # an open page asks every two seconds; the server's clock is its own

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
 from flask import Response, request, stream_with_context
@@ -78,7 +78,7 @@ def listen(query: EventsQuery, header: LastEventHeader) -> Response:
     newest = events.newest(db.ledger())
     begin, lost = _begin(after, newest)
     found = events.since(db.ledger(), begin, limit=query.limit, shares=sees())
-    following = found[-1].id if len(found) == query.limit else newest
+    following = _up_to(found, newest, full=len(found) == query.limit)
     page = StepPage(events=[_row(one) for one in found], next=following, lost=lost)
     return told(page)
 
@@ -90,6 +90,12 @@ def _begin(after: int | None, newest: int) -> tuple[int, bool]:
     if after > newest:  # the ledger came back from a backup
         return newest, True
     return max(after, newest - _MOST), newest - after > _MOST
+
+
+def _up_to(found: Sequence[Step], newest: int, *, full: bool) -> int:
+    """Until which number all is told: what came after `newest` was read may be among it."""
+    last = found[-1].id if found else 0
+    return last if full else max(last, newest)
 
 
 def _row(one: Step) -> StepRow:
@@ -133,7 +139,7 @@ def _lines(after: int | None) -> Iterator[str]:
         for one in found:
             row = _row(one).model_dump(mode="json", by_alias=True)
             yield _told("job", row, number=one.id)
-        at = found[-1].id if len(found) == _AT_ONCE else max(at, newest)
+        at = _up_to(found, max(at, newest), full=len(found) == _AT_ONCE)
         moved, progress = progress, _progress()
         for number, work in progress.items():
             if moved.get(number) != work:

@@ -23,7 +23,7 @@ from appliance.states import NEXT
 from appliance.store import backups, repair, restores
 from appliance.store.ledger import Ledger, named_errors
 from appliance.store.repair import Mended
-from appliance.store.schema import tables
+from appliance.store.schema import census, chosen, tables
 from appliance.store.schema.tables import statements
 
 migrations = Migrations("ledger")
@@ -35,6 +35,8 @@ HAS_ENDED: Final = (
 )
 
 TO_EXPORT: Final = "workload = 'reexport'"  # likewise
+IS_QUEUED: Final = "+job.state = 'queued'"  # likewise
+IS_ARRIVING: Final = "sighting.state IN ('receiving', 'settling')"  # likewise
 
 
 @migrations()
@@ -158,11 +160,40 @@ def usage(db: Database) -> None:
 @migrations()
 def choices(db: Database) -> None:
     """What people choose on the page in the place of what the files say."""
-    for statement in statements(tables.CHOICES):
+    for statement in statements(chosen.CHOICES):
         db.conn.execute(statement)
 
 
 _SPENT: Final = ("cpu", "wall", "throttled")
+
+
+@migrations()
+def tags_in_the_order_of_their_key(db: Database) -> None:
+    """Debian 12's quick_check takes a sound row of the old table for a damaged one."""
+    for statement in statements(tables.TAGS):
+        db.conn.execute(statement)
+
+
+@migrations()
+def sights(db: Database) -> None:
+    """Who sees a share alone is answered without a walk past what lies in the others."""
+    for statement in statements(census.CENSUS):
+        db.conn.execute(statement)
+    for name in ("job_by_end", "job_by_submitter"):
+        db.conn.execute(f"DROP INDEX {name}")
+    for name, rows in {
+        "job_of_share": "job (share, state)",
+        "job_by_end": f"job (share, updated_ms, state, warnings) WHERE {HAS_ENDED}",
+        "job_in_line": f"job (share, priority DESC) WHERE {IS_QUEUED}",
+        "job_sent_in_line": f"job (submitter, priority DESC) WHERE {IS_QUEUED} AND {_SENT}",
+        "job_by_submitter": f"job (submitter, state) WHERE {_SENT}",
+        "job_sent_by_end": f"job (submitter, updated_ms) WHERE {HAS_ENDED} AND {_SENT}",
+        "sighting_arriving": f"sighting (share, last_ms) WHERE {IS_ARRIVING}",
+    }.items():
+        db.conn.execute(f"CREATE INDEX {name} ON {rows}")
+
+
+_SENT: Final = "submitter IS NOT NULL"
 
 
 def prepare(folder: str, *, thorough: bool = True) -> Mended | None:

@@ -381,14 +381,18 @@ CREATE TABLE upload (
 CREATE UNIQUE INDEX upload_by_key ON upload (who, key) WHERE key IS NOT NULL
 """
 
-CHOICES: Final = """
-CREATE TABLE choice (
-    n INTEGER PRIMARY KEY AUTOINCREMENT,  -- another one with each change, none given twice
-    kind TEXT NOT NULL CHECK (kind IN ('profile', 'vocabulary', 'channel')),
+TAGS: Final = """
+ALTER TABLE tag RENAME TO tag_before;
+
+CREATE TABLE tag (
     name TEXT NOT NULL,
-    body TEXT NOT NULL,          -- JSON; never a secret
-    who TEXT NOT NULL,
-    at_ms INTEGER NOT NULL,
-    UNIQUE (kind, name)
-) STRICT
+    job INTEGER NOT NULL REFERENCES job (id),
+    PRIMARY KEY (name, job)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO tag (name, job) SELECT name, job FROM tag_before;
+
+DROP TABLE tag_before;
+
+CREATE INDEX tag_by_job ON tag (job, name)
 """
