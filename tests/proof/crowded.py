@@ -158,11 +158,10 @@ class Language:
     """Segments to be said: made-up words, each as frequent as its rank says; a third Japanese."""
 
     def __init__(self, seed: int = 1) -> None:
-        self._chance = chance = random.Random(seed)
+        """`seed` is of what is said; the words themselves are always the same."""
+        self._chance, made = random.Random(seed), random.Random(1)
         letters = "abcdefghijklmnopqrstuvwxyz"
-        self._words = [
-            "".join(chance.choices(letters, k=chance.randint(3, 9))) for _ in range(_WORDS)
-        ]
+        self._words = ["".join(made.choices(letters, k=made.randint(3, 9))) for _ in range(_WORDS)]
         self._weights = list(accumulate(1 / (rank + 1) for rank in range(_WORDS)))
 
     def segment(self) -> str:

@@ -103,11 +103,13 @@ class Looks:
 
     took: dict[str, list[float]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    empty: int = 0  # searches that found nothing
 
     def look(self, client: httpx.Client, address: str) -> None:
         begun = time.perf_counter()
         answer = client.get(address)
         self.took.setdefault(address, []).append((time.perf_counter() - begun) * 1000)
+        self.empty += answer.content.startswith(b'{"hits":[]')
         # A share whose folder is not there is told so, as it should be.
         if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR and not _is_told(answer):
             self.failed.append(f"{address}: {answer.status_code}")
@@ -192,6 +194,8 @@ def _searches(who: str, clients: Sequence[httpx.Client], rounds: int) -> Iterato
                 looks.look(clients[number % len(clients)], place + quote(question))
             took = [one for some in looks.took.values() for one in some]
             told = f"{_p50(took):.0f} / {p95(took):.0f} ms"
+            if place.startswith("/api"):
+                told += f", {looks.empty} of {len(asked)} found nothing"
             met = p95(took) < bar and not looks.failed
             what = f"{who}, {place.partition('?')[0]}, {kind}: p50 / p95"
             yield Figure(what, told, f"p95 < {bar} ms", met=met)

@@ -15,6 +15,8 @@ from tests.proof.pages import KINDS, Kind
 from tests.web.box import Box, settings_of
 from web import create_app, db
 
+FREQUENT = "an admin, /api/v1/search, frequent words"
+
 
 def but_for_time(figures: Iterable[Figure]) -> list[Figure]:
     """Those whose bar is no time: this machine may be busy."""
@@ -25,6 +27,8 @@ def test_pages_are_all_looked_at_and_none_fails() -> None:
     figures = list(pages.run(jobs=60, rounds=1))
     assert all(one.met for one in but_for_time(figures)), figures
     assert sum("p50 / p95" in one.what for one in figures) > 60
+    (found,) = [one.value for one in figures if one.what.startswith(FREQUENT)]
+    assert ", 0 of" in found
 
 
 def test_a_crowd_makes_no_job_twice_and_is_told_each_step_once() -> None:
