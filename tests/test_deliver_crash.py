@@ -32,7 +32,7 @@ def share() -> Iterator[Folder]:
 
 @pytest.fixture(params=RUNGS)
 def _rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """File systems without RENAME_NOREPLACE, and those without hard links too."""
+    """File systems whose rename knows no flags, and those without hard links too."""
 
     def refuse(code: int) -> Callable[..., None]:
         def step(*_args: Any, **_options: Any) -> None:
@@ -41,7 +41,7 @@ def _rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         return step
 
     if request.param in ("link", "claim"):
-        monkeypatch.setattr(place, "_rename_where_free", refuse(errno.EINVAL))
+        monkeypatch.setattr(place, "_rename", refuse(errno.EINVAL))
     if request.param == "claim":
         monkeypatch.setattr(os, "link", refuse(errno.EPERM))
 

@@ -164,7 +164,7 @@ def _plant_rows(box: Box) -> None:
             PLANTED["a hash of a password"],
         ],
         "INSERT INTO pause VALUES (1, 'me', ?, 0)": [PLANTED["why somebody paused"]],
-        "INSERT INTO tag VALUES (?, ?)": [box.job, PLANTED["a tag"]],
+        "INSERT INTO tag (job, name) VALUES (?, ?)": [box.job, PLANTED["a tag"]],
         "INSERT INTO restore VALUES (0, NULL, ?, NULL)": [why],
         "INSERT INTO channel VALUES ('phone', 12, NULL, NULL, ?)": [f"401: {why}"],
         "INSERT INTO share (name, state, why) VALUES ('talks', 'suspect', ?)": [why],

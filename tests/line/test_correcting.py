@@ -77,8 +77,11 @@ def test_what_is_dropped_is_seen_heard_corrected_and_written(box: Running, tmp_p
         assert watched.strangers == []
     text = Path(box.path("correcting", "meeting.txt"))
     box.until(lambda: MINE in text.read_text(encoding="utf-8"), "the file says so")
-    subtitles = Path(box.path("correcting", "meeting.srt")).read_text(encoding="utf-8")
-    assert re.sub(r"\s+", " ", MINE) in re.sub(r"\s+", " ", subtitles)
+    subtitles = Path(box.path("correcting", "meeting.srt"))
+    box.until(
+        lambda: re.sub(r"\s+", " ", MINE) in re.sub(r"\s+", " ", subtitles.read_text("utf-8")),
+        "so does the one that is written after it",
+    )
     assert box.ended(path).epoch == 1
 
 

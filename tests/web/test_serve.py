@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -88,9 +90,12 @@ def test_many_readers_at_once_are_served(served: Served) -> None:
 
 
 def test_a_connection_outlives_the_pause_between_two_looks(served: Served) -> None:
-    host, port = served.address.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as sock:
+    with contextlib.closing(HTTPConnection(served.address.removeprefix("http://"))) as connection:
+        connection.connect()
+        first = connection.sock
         for _ in range(2):
-            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert b"200 OK" in sock.recv(65536)
+            connection.request("GET", "/healthz")
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (200, b'{"status":"pass"}\n')
+            assert connection.sock is first  # another one would say that it was hung up
             time.sleep(3)  # an open page asks every two seconds; the server's clock is its own
