@@ -10,7 +10,7 @@ from faster_whisper.tokenizer import _LANGUAGE_CODES
 
 from appliance import settings
 from appliance.cli import cli
-from appliance.errors import SettingsInvalid
+from appliance.errors import NodeIO, SettingsInvalid
 from appliance.nouns import LANGUAGES
 from appliance.settings import Profile, Settings, Share, effective, folder_choice, load
 
@@ -144,6 +144,11 @@ def test_the_command_shows_what_is_in_force_and_who_says_so(tmp_path: Path) -> N
 def test_a_file_that_is_not_there_is_a_named_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid, match="cannot be read"):
         load(str(tmp_path / "nowhere.toml"))
+
+
+def test_a_disk_that_does_not_answer_is_nobodys_mistake() -> None:
+    with pytest.raises(NodeIO, match="Input/output error"):
+        load("/proc/self/mem")  # may be opened; the kernel has nothing at its beginning
 
 
 def test_the_environment_has_the_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

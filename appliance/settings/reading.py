@@ -1,4 +1,5 @@
-"""Files and environment → settings, or SettingsInvalid that names every mistake.
+"""Files and environment → settings, or SettingsInvalid that names every mistake; node.io where
+a disk does not answer.
 
 Not here: what there is to set (sections, site).
 """
@@ -6,6 +7,7 @@ Not here: what there is to set (sections, site).
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,13 +16,19 @@ from typing import Any, Final, TypeGuard
 
 from pydantic import BaseModel, ValidationError
 
-from appliance.errors import SettingsInvalid
+from appliance.errors import NodeIO, SettingsInvalid
 from appliance.settings.notify import Channel, hidden
 from appliance.settings.sections import FolderChoice, Profile, Share
 from appliance.settings.site import BOX_FILE, BOX_LISTEN, BOX_STATE, LAPTOP_FILE, Settings
 
 Place = tuple[str | int, ...]  # the way to a value, as pydantic says it
 Told = dict[Place, str]  # which file says it, or what else
+# What whoever installs can mend; whatever else a file answers is the disk's, and passes by itself:
+# a unit that ended with 78 for it would not be started again.
+_MISTAKES: Final = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+    | {errno.EACCES, errno.EPERM, errno.EINVAL}
+)
 _STATE: Final = ("node", "state_dir")
 _LISTEN: Final = ("web", "listen")
 _ENVIRONMENT: Final = {_STATE: "APPLIANCE_STATE_DIR", _LISTEN: "APPLIANCE_WEB_LISTEN"}
@@ -110,6 +118,9 @@ def _read(file: str) -> dict[str, Any]:
         with open(file, "rb") as stream:
             return _parsed(file, stream.read())
     except OSError as error:
+        if error.errno not in _MISTAKES:
+            why = os.strerror(error.errno or errno.EIO)
+            raise NodeIO(where=file, why=why) from error
         raise _invalid(file, [f"cannot be read: {error.strerror}"]) from error
 
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from appliance import __version__, doctor, logbook, settings
 from appliance.doctor.asking import ask
-from appliance.errors import ApplianceError, SettingsInvalid
+from appliance.errors import ApplianceError, NodeIO, SettingsInvalid
 from appliance.health import checks
 from appliance.health.finding import Finding
 from appliance.settings import BOX_FILE, BOX_STATE, NodeSettings, Settings
@@ -53,7 +53,7 @@ class Place:
 
     file: str | None  # of the settings, where one was named
     settings: Settings
-    trouble: SettingsInvalid | None  # they are wrong; `settings` says no more than where we are
+    trouble: ApplianceError | None  # where they are wrong; then `settings` says where we are
     scrubber: Scrubber
 
 
@@ -62,7 +62,7 @@ def place(file: str | None, key: bytes, *, names: bool) -> Place:
     trouble = None
     try:
         site = settings.load(file)
-    except SettingsInvalid as error:
+    except (NodeIO, SettingsInvalid) as error:
         trouble = error
         of_box = (file or settings.default_file()) == BOX_FILE
         state = os.environ.get("APPLIANCE_STATE_DIR") or (BOX_STATE if of_box else "")

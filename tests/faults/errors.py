@@ -116,5 +116,6 @@ def wrong(one: Struck, usual: Mapping[str, frozenset[str]]) -> list[str]:
 
 
 def _families(hit: Sequence[str]) -> tuple[str, ...]:
-    """Whose turn it is: who runs the share, or who runs the box."""
-    return tuple("share." if what.startswith("/inbox") else "node." for what in hit)
+    """Whose turn it is: who runs the share, who runs the box, or who may read its settings."""
+    turns = ["share." if what.startswith("/inbox") else "node." for what in hit]
+    return (*turns, *(("settings.",) if "/appliance.toml" in hit else ()))
