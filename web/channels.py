@@ -13,12 +13,11 @@ from typing import Any, Final
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import ValidationError
 
 from appliance.alarm.words import of_a_test
 from appliance.choices import channels
 from appliance.choices.channels import Standing
-from appliance.errors import ApplianceError, ChoiceError, ChoiceUnfit
+from appliance.errors import ApplianceError, ChoiceError
 from appliance.health.telling import RESTS_AFTER
 from appliance.settings import Channel
 from appliance.store import audit, outbox
@@ -26,6 +25,7 @@ from web import db
 from web.access.asker import asker
 from web.access.entry import field
 from web.failures import status_of
+from web.fitting import fitting
 
 bp = Blueprint("channels", __name__, url_prefix="/admin/channels")
 
@@ -182,10 +182,4 @@ def _typed() -> dict[str, Any]:
 
 def _fitting(said: Mapping[str, Any], *, has_secret: bool) -> Channel:
     """What was typed, as a channel. Raises ChoiceUnfit."""
-    try:
-        return Channel.model_validate({**said, "secret": _GIVEN if has_secret else ""})
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])[:100] or "its fields"
-        why = first["msg"].removeprefix("Value error, ").replace("\n", "; ")
-        raise ChoiceUnfit(what="The channel", where=where, why=why) from error
+    return fitting(Channel, "The channel", {**said, "secret": _GIVEN if has_secret else ""})

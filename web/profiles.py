@@ -9,11 +9,11 @@ Not here: what may be said (appliance.choices), the same for programs (web.api.p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from appliance import weights
 from appliance.choices import profiles
@@ -27,6 +27,7 @@ from web import db
 from web.access.asker import asker
 from web.access.entry import field
 from web.failures import status_of
+from web.fitting import fitting
 from web.openai.languages import NAMES
 
 bp = Blueprint("profiles", __name__, url_prefix="/admin/profiles")
@@ -51,7 +52,6 @@ _SUFFIXES: Final = {
 _TEXTS: Final = ("model", "task", "subtitle_rules", "language_suffix")
 _LONGEST: Final = 60_000  # letters of a vocabulary; a request has 64 KiB
 _SIGN: Final = "="
-T = TypeVar("T", bound=BaseModel)
 
 
 @bp.get("")
@@ -67,7 +67,7 @@ def make() -> ResponseReturnValue:
     name = field("name").strip()
     try:
         _name(name)
-        manner = _fitting(Manner, f"Profile {name}", typed)
+        manner = fitting(Manner, f"Profile {name}", typed)
         profiles.make(db.ledger(), db.files(), asker().actor, name, manner)
     except ChoiceError as error:
         return _listing(error, {**typed, "name": name})
@@ -98,7 +98,7 @@ def change(name: str) -> ResponseReturnValue:
     """Let it say something else."""
     seen, typed = _seen(name), _typed()
     try:
-        manner = _fitting(Manner, f"Profile {name}", typed)
+        manner = fitting(Manner, f"Profile {name}", typed)
         on = field("on")
         profiles.change(db.ledger(), db.files(), asker().actor, seen, manner, on=on)
     except ChoiceError as error:
@@ -112,7 +112,7 @@ def reword(name: str) -> ResponseReturnValue:
     seen = _seen(name)
     typed = {key: request.form.get(key, "")[:_LONGEST] for key in ("vocabulary", "replacements")}
     try:
-        glossary = _fitting(Glossary, f"The vocabulary of {name}", _glossary(name, typed))
+        glossary = fitting(Glossary, f"The vocabulary of {name}", _glossary(name, typed))
         on = field("on")
         profiles.reword(db.ledger(), db.files(), asker().actor, seen, glossary, on=on)
     except ChoiceError as error:
@@ -226,23 +226,9 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _fitting(kind: type[T], what: str, typed: Mapping[str, Any]) -> T:
-    """What was typed, as it is kept. Raises ChoiceUnfit."""
-    try:
-        return kind.model_validate(dict(typed))
-    except ValidationError as error:
-        raise _unfit(what, error) from error
-
-
 def _name(name: str) -> None:
     try:
         TypeAdapter(Name).validate_python(name)
     except ValidationError as error:
         why = "up to 63 small letters, digits, dots, dashes and underscores"
         raise ChoiceUnfit(what="The profile", where="name", why=why) from error
-
-
-def _unfit(what: str, error: ValidationError) -> ChoiceUnfit:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"])[:100]
-    return ChoiceUnfit(what=what, where=where, why=first["msg"].removeprefix("Value error, "))

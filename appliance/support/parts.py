@@ -27,7 +27,7 @@ from appliance.health import checks
 from appliance.health.finding import Finding
 from appliance.settings import BOX_FILE, BOX_STATE, NodeSettings, Settings
 from appliance.states import Stage, State
-from appliance.store import backups, census, repair
+from appliance.store import backups, outside, repair
 from appliance.store.ledger import NAME
 from appliance.support import chosen, lines
 from appliance.support.scrub import Scrubber, words
@@ -152,9 +152,9 @@ def counts(at: Place) -> Iterator[Piece]:
             yield "ledger.jsonl", {"about": "backup", "file": at.scrubber.text(name)}
     _must_be_there(at)
     try:
-        for row in census.rows(at.settings.state_dir, seconds=20.0):
+        for row in outside.rows(at.settings.state_dir, seconds=20.0):
             yield "ledger.jsonl", _row(row, at.scrubber)
-    except census.Unanswered as error:
+    except outside.Unanswered as error:
         raise LeftOut(f"the ledger does not answer: {at.scrubber.fact(str(error))}") from error
 
 
@@ -163,8 +163,10 @@ def failed(at: Place) -> Iterator[Piece]:
     logs = at.settings.state("logs")
     try:
         _must_be_there(at)
-        found = list(census.failed(at.settings.state_dir, jobs=JOBS, attempts=ATTEMPTS, seconds=20))
-    except (LeftOut, census.Unanswered):
+        found = list(
+            outside.failed(at.settings.state_dir, jobs=JOBS, attempts=ATTEMPTS, seconds=20)
+        )
+    except (LeftOut, outside.Unanswered):
         for job, attempt in _newest(logs):
             yield from _log(at, job, attempt)
         raise LeftOut(
