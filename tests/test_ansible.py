@@ -74,10 +74,10 @@ def test_every_choice_of_a_site_is_named_with_its_default() -> None:
 
 
 def test_what_runs_on_a_box_is_all_that_it_needs() -> None:
-    """What is copied to a box: every module of release/ but the one that makes bundles."""
+    """What is copied to a box: every module of image/release/ but the one that makes bundles."""
     text = (FOLDER / "roles/app/vars/main.yml").read_text()
     sent = set(re.findall(r"^  - (\w+\.py)$", text, re.MULTILINE))
-    assert sent == {path.name for path in (TOP / "release").glob("*.py")} - {"make.py"}
+    assert sent == {path.name for path in (TOP / "image" / "release").glob("*.py")} - {"make.py"}
 
 
 def test_a_box_needs_nothing_but_debians_python_to_change_its_release(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_box_needs_nothing_but_debians_python_to_change_its_release(tmp_path: 
     there = tmp_path / "release"
     there.mkdir()
     for name in re.findall(r"^  - (\w+\.py)$", text, re.MULTILINE):
-        shutil.copy(TOP / "release" / name, there / name)
+        shutil.copy(TOP / "image" / "release" / name, there / name)
     command = (FOLDER / "roles/app/files/appliance-release").read_text()
     script = tmp_path / "appliance-release"
     script.write_text(command.replace("/usr/local/lib/appliance-release", str(tmp_path)))

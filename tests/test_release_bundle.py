@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from release import bundle, make
-from release.__main__ import main
-from release.bundle import Refused
+from image.release import bundle, make
+from image.release.__main__ import main
+from image.release.bundle import Refused
 
 TOP = Path(__file__).parents[1]
 Rows = dict[str, bytes]

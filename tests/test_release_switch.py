@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from release import gate, install, places, report, switch
-from release.bundle import Refused
-from release.gate import Part
+from image.release import gate, install, places, report, switch
+from image.release.bundle import Refused
+from image.release.gate import Part
 
 
 def release(top: Path, version: str, *units: str) -> Path:

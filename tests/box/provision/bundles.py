@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from release import make
+from image.release import make
 from tests.box import units
 from tests.box.provision.bare import KEPT
 

@@ -18,9 +18,9 @@ import tempfile
 from dataclasses import asdict
 from typing import Final
 
-from release import bundle, install, report, switch
-from release.bundle import Refused
-from release.switch import Switched
+from . import bundle, install, report, switch
+from .bundle import Refused
+from .switch import Switched
 
 TOP: Final = "/opt/appliance"
 SIGNERS: Final = "/etc/appliance/release-signers"

@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from release import gate, install, places
-from release.bundle import Refused
+from . import gate, install, places
+from .bundle import Refused
 
 ACCOUNT: Final = "appliance"
 SETTINGS: Final = "/etc/appliance/appliance.toml"

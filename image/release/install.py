@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from release import bundle
-from release.bundle import Refused, Release
+from . import bundle
+from .bundle import Refused, Release
 
 PYTHON: Final = "/usr/bin/python3"
 _COMPLETE: Final = "complete"

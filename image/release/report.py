@@ -17,8 +17,8 @@ import time
 from collections import Counter
 from typing import Any, Final
 
-from release import gate, switch
-from release.bundle import Refused
+from . import gate, switch
+from .bundle import Refused
 
 _STATE: Final = "/var/lib/appliance"
 _JOBS: Final = "10000"  # of the newest

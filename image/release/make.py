@@ -1,6 +1,6 @@
 """This checkout → dist/appliance-VERSION.tar: wheels for every box, sums, a signature.
 
-    python -m release.make --key KEY [--python 3.11 …] [--out dist] [--wheels FOLDER]
+    python -m image.release.make --key KEY [--python 3.11 …] [--out dist] [--wheels FOLDER]
 
 In: the checkout, requirements.lock, an index that pip knows (or a folder of wheels), a key of
 ssh. Out: one file that installs without any network. What goes into it was compared with the
@@ -24,9 +24,9 @@ import tempfile
 from collections.abc import Sequence
 from typing import Final
 
-from release import bundle
+from . import bundle
 
-TOP: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TOP: Final = os.path.abspath(f"{__file__}/../../..")
 PYTHONS: Final = ("3.11", "3.13")  # of Debian 12 and 13
 MACHINE: Final = "x86_64"
 # Debian 12 has glibc 2.36: wheels for that and for anything older.
@@ -41,7 +41,7 @@ _EPOCH: Final = 315_532_800  # 1980: no zip and no tar knows an earlier day than
 
 def main(words: Sequence[str] | None = None) -> int:
     """Make a bundle and print its path."""
-    parser = argparse.ArgumentParser(prog="release.make", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="image.release.make", description=__doc__.split("\n")[0])
     parser.add_argument("--key", required=True, help="the key of ssh that signs")
     parser.add_argument("--python", action="append", help="for which Python; several times")
     parser.add_argument("--out", default=os.path.join(TOP, "dist"))
