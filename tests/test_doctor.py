@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from appliance import doctor
+from appliance import cuda, doctor
 from appliance.doctor import asking, gpu, hour, ledger, models, platform, trying
 from appliance.doctor.asking import Answer
 from appliance.doctor.hour import Kept
@@ -19,6 +20,24 @@ from appliance.limits import Mode
 from appliance.settings import EngineSettings, NodeSettings, Profile, Settings, Share
 from appliance.store import schema
 from appliance.weights import BUNDLED
+
+_BY_NAME = """
+import ctypes, glob, os, sysconfig
+from appliance import cuda
+def known(name):
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+for path in glob.glob(sysconfig.get_paths()["purelib"] + "/av.libs/*.so*"):
+    name = os.path.basename(path)
+    before = known(name)
+    if cuda.open_all((name,), {name: path}) == {name: None}:
+        print("known" if before else "unknown", "found" if known(name) else "missing")
+        break
+assert cuda.open_all(("libnobody.so.1",), {})["libnobody.so.1"]
+"""
 
 
 def of_box(folder: Path, **more: object) -> Settings:
@@ -64,23 +83,30 @@ def test_a_box_without_a_gpu_is_told_in_one_calm_line() -> None:
     assert (only.level, only.remedy) == (Level.OK, "")
     wanted = list(gpu.examine("cuda"))
     names = {found.subject for found in wanted if found.code == "gpu-library"}
-    assert names == {*gpu.NEEDED, *gpu.WELCOME}
+    assert names == {*cuda.NEEDED, *cuda.WELCOME}
     assert one(wanted, "gpu-memory").remedy
 
 
-def test_a_library_that_pip_brought_and_nobody_finds_is_told_with_its_folder() -> None:
+def test_a_library_that_does_not_open_is_told_with_its_remedy() -> None:
     opens = {"libcublas.so.12": "cannot open", "libcudnn.so.9": "cannot open", "libc.so.6": None}
-    found = {one.subject: one for one in gpu.libraries(opens, {"libcublas.so.12": "/lib/there"})}
+    found = {one.subject: one for one in gpu.libraries(opens)}
     assert found["libcublas.so.12"].level is Level.FAIL
-    assert "LD_LIBRARY_PATH=/lib/there" in found["libcublas.so.12"].remedy
+    assert found["libcublas.so.12"].remedy == gpu.REMEDY
     assert found["libcudnn.so.9"].level is Level.OK  # the engine's library needs it no more
     assert found["libc.so.6"].level is Level.OK
-    (nowhere,) = gpu.libraries({"libcuda.so.1": "cannot open"}, {})
-    assert nowhere.remedy == gpu.REMEDY
+
+
+def test_a_library_that_pip_brought_is_found_by_its_name_once_it_was_opened() -> None:
+    """With a real library that lies where the loader does not look: one of PyAV's own."""
+    said = subprocess.run(
+        [sys.executable, "-c", _BY_NAME], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.split() == ["unknown", "found"]
 
 
 def test_the_loader_is_really_asked() -> None:
-    assert set(gpu.opened()) == {*gpu.NEEDED, *gpu.WELCOME}
+    assert set(gpu.opened()) == {*cuda.NEEDED, *cuda.WELCOME}
 
 
 @pytest.mark.parametrize(

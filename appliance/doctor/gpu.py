@@ -7,32 +7,21 @@ Not here: which device the engine really listens on (health).
 
 from __future__ import annotations
 
-import glob
 import os
-import sysconfig
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from appliance import cuda
 from appliance.doctor import asking
 from appliance.health.finding import Finding, Level
 
 _COUNT: Final = (
     "import ctranslate2, json, sys; json.dump(ctranslate2.get_cuda_device_count(), sys.stdout)"
 )
-# What CTranslate2 opens by these names when it first computes; cuDNN only in older wheels.
-NEEDED: Final = ("libcuda.so.1", "libcublas.so.12", "libcublasLt.so.12")
-WELCOME: Final = ("libcudnn.so.9",)
 _OPEN: Final = """
-import ctypes, json, sys
-told = {}
-for name in sys.argv[1:]:
-    try:
-        ctypes.CDLL(name)
-    except OSError as error:
-        told[name] = str(error)
-    else:
-        told[name] = None
-json.dump(told, sys.stdout)
+import json, sys
+from appliance import cuda
+json.dump(cuda.open_all((*cuda.NEEDED, *cuda.WELCOME), cuda.lying()), sys.stdout)
 """
 _SMI: Final = (
     *("nvidia-smi", "--format=csv,noheader,nounits"),
@@ -50,7 +39,7 @@ def examine(device: str) -> Iterator[Finding]:
     usable = asking.program(_COUNT, _SECONDS).plain
     yield whole(device, usable, driver=driver)
     if driver or device == "cuda":
-        yield from libraries(opened(), lying())
+        yield from libraries(opened())
         yield from memory(asking.ask(_SMI, _SECONDS))
 
 
@@ -69,36 +58,21 @@ def whole(device: str, usable: object, *, driver: bool) -> Finding:
 
 
 def opened() -> Mapping[str, str | None]:
-    """Open each library in a child, as the engine would; what the loader says of each it cannot."""
-    child = asking.ask([asking.PYTHON, "-c", _OPEN, *NEEDED, *WELCOME], _SECONDS)
-    told = child.plain
+    """Open each library in a child, as the engine does; what the loader says of each it cannot."""
+    told = asking.program(_OPEN, _SECONDS).plain
     if not isinstance(told, dict):
-        return dict.fromkeys(NEEDED, "the child that tried it died")
+        return dict.fromkeys(cuda.NEEDED, "the child that tried it died")
     return {str(name): None if why is None else str(why) for name, why in told.items()}
 
 
-def lying() -> Mapping[str, str]:
-    """Libraries that pip has brought, and the folders they lie in: the loader looks elsewhere."""
-    folder = sysconfig.get_paths()["purelib"]
-    found = glob.glob(os.path.join(folder, "nvidia", "*", "lib", "lib*.so.*"))
-    return {os.path.basename(file): os.path.dirname(file) for file in found}
-
-
-def libraries(opens: Mapping[str, str | None], there: Mapping[str, str]) -> Iterator[Finding]:
+def libraries(opens: Mapping[str, str | None]) -> Iterator[Finding]:
     """Does each library open, and what is to be done where one does not?"""
     for name, why in opens.items():
         if why is None:
             yield Finding("gpu-library", Level.OK, f"{name} opens", subject=name)
-        elif name in WELCOME:
+        elif name in cuda.WELCOME:
             text = f"{name} does not open; the engine's library needs it no more"
             yield Finding("gpu-library", Level.OK, text, subject=name)
-        elif name in there:
-            text = f"{name} does not open, but lies in {there[name]}, where nobody looks for it"
-            remedy = (
-                f"Environment=LD_LIBRARY_PATH={there[name]} in a drop-in of appliance-engine "
-                "(docs/operations.md); in a terminal, export it before `appliance up`."
-            )
-            yield Finding("gpu-library", Level.FAIL, text, remedy, name)
         else:
             yield Finding("gpu-library", Level.FAIL, f"{name} does not open: {why}", REMEDY, name)
 

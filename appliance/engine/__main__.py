@@ -18,7 +18,7 @@ from typing import Final
 
 import ctranslate2
 
-from appliance import choices, daemon, journal, pulse, settings, weights, wire
+from appliance import choices, cuda, daemon, journal, pulse, settings, weights, wire
 from appliance.engine.batcher import TRY_LATER, Batcher, Call
 from appliance.engine.hearing import Listener
 from appliance.engine.model import Model
@@ -96,6 +96,13 @@ def batch_of(site: Settings, model: Listener) -> int:
     return Probe(site.state_dir).batch(model)
 
 
+def open_libraries() -> None:
+    """Open CUDA's libraries before the first turn asks for them by name."""
+    for name, why in cuda.open_all(cuda.NEEDED, cuda.lying()).items():
+        if why is not None:  # the model's own error will say what that means
+            log.warning("%s does not open: %s", name, why)
+
+
 def warm_up(site: Settings, batcher: Batcher) -> None:
     """Ask for the first share's model before anybody needs it."""
     said = choices.known(site)
@@ -138,6 +145,8 @@ def main() -> int:
     journal.to_stderr("engine")
     os.makedirs(site.run_dir, mode=0o770, exist_ok=True)
     engine = site.engine
+    if device_of(engine) == "cuda":
+        open_libraries()
     batcher = Batcher(
         lambda name, frugal: loader(site, name, frugal=frugal),
         batch=lambda model: batch_of(site, model),

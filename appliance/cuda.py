@@ -1,0 +1,44 @@
+"""The libraries of CUDA that the engine computes with on a GPU, and where they lie.
+
+pip puts them below site-packages, where the system's loader does not look, and CTranslate2 asks
+for them by name when it first computes: the error most reported of faster-whisper (#516, #885,
+#1080, #1182). A library that a process has opened by its path is found by its name from then on.
+
+Not here: what there is to say of a GPU (doctor), computing (engine).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import os
+import sysconfig
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+# A library comes after what it needs itself. cuDNN only in older wheels of CTranslate2.
+NEEDED: Final = ("libcuda.so.1", "libcublasLt.so.12", "libcublas.so.12")
+WELCOME: Final = ("libcudnn.so.9",)
+
+
+def lying() -> Mapping[str, str]:
+    """Libraries that pip has brought: name → path."""
+    folder = sysconfig.get_paths()["purelib"]
+    found = glob.glob(os.path.join(folder, "nvidia", "*", "lib", "lib*.so.*"))
+    return {os.path.basename(file): file for file in found}
+
+
+def open_all(names: Sequence[str], there: Mapping[str, str]) -> dict[str, str | None]:
+    """Open libraries for the rest of this process: pip's by its path where it has brought one.
+
+    Name → None, or what the loader says of one that does not open.
+    """
+    told: dict[str, str | None] = {}
+    for name in names:
+        try:
+            ctypes.CDLL(there.get(name, name), mode=ctypes.RTLD_GLOBAL)
+        except OSError as error:
+            told[name] = str(error)
+        else:
+            told[name] = None
+    return told
