@@ -265,13 +265,25 @@ def test_a_turn_takes_about_a_second() -> None:
     for _ in range(20):
         size.took(0.1 * 8, 8, 3000)
     assert size.fits(3000) == 10
-    assert size.fits(1000) == 32, "nothing is known of another length"
+    assert size.fits(2000) == 48, "nothing is known of another length"
     for _ in range(40):
         size.took(2.0 * 4, 4, 3000)
     assert size.fits(3000) == LEAST
     for _ in range(40):
         size.took(20.0 * 4, 4, 3000)
     assert size.fits(3000) == 1
+
+
+def test_short_inputs_share_a_turn_of_more() -> None:
+    size = Size(4)
+    assert [size.fits(frames) for frames in (3000, 2000, 1600, 1300, 1000)] == [4, 6, 7, 8, 8]
+    for _ in range(20):
+        size.took(0.5 * 8, 8, 1000)
+    assert size.fits(1000) == 8
+    assert size.too_large(8)
+    assert size.fits(1000) == 4
+    assert size.too_large(4)
+    assert size.fits(1000) == 1, "or it would be tried at the same size again and again"
 
 
 def test_memory_that_does_not_suffice_halves_and_is_tried_again_much_later() -> None:

@@ -2,7 +2,8 @@
 
 A turn cannot be interrupted, so it should be short: a memo that arrives in the middle of one
 waits for its end. It is also cheaper the more windows share it. So a turn may have as many
-as are heard in about a second, by what turns have cost lately, but always a few.
+as are heard in about a second, by what turns have cost lately, but always a few. Short inputs
+take as much less memory and time as they are shorter: up to twice as many of them share a turn.
 
 Memory that does not suffice halves the size at once; many good turns later it is tried again.
 
@@ -13,9 +14,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from appliance.nouns import MEL_FRAMES
+
 TURN_SECONDS: Final = 1.0
 LEAST: Final = 4  # on a processor most of the gain; a GPU has heard them in no time
 LONGEST_SECONDS: Final = 30.0  # where even those take too long, fewer
+_SHORT_ONES: Final = 2  # times as many at most: what the text takes is the same for all
 _NEWEST: Final = 0.25  # weight of the newest turn in what turns have cost
 _GOOD_TURNS: Final = 200  # before a size that was too large is tried again
 
@@ -32,11 +36,19 @@ class Size:
 
     def fits(self, frames: int) -> int:
         """How many windows of this length the next turn may have."""
+        most, least = self._of(self.most, frames), self._of(LEAST, frames)
         cost = self._cost.get(frames)
         if not cost:
-            return self.most
-        wanted = max(int(TURN_SECONDS / cost), min(LEAST, int(LONGEST_SECONDS / cost)))
-        return min(self.most, max(1, wanted))
+            return most
+        wanted = max(int(TURN_SECONDS / cost), min(least, int(LONGEST_SECONDS / cost)))
+        return min(most, max(1, wanted))
+
+    @staticmethod
+    def _of(full: int, frames: int) -> int:
+        """So many windows of this length instead of `full` ones of 30 s."""
+        if full == 1:  # the least there is: a smaller turn must be possible until then
+            return 1
+        return min(full * MEL_FRAMES // frames, _SHORT_ONES * full)
 
     def took(self, seconds: float, windows: int, frames: int) -> None:
         """A turn went well."""
