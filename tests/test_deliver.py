@@ -664,6 +664,23 @@ def test_an_export_is_as_open_as_its_folder_and_the_umask_say(share: Folder) -> 
     assert seen.st_gid == os.stat(share.root).st_gid
 
 
+@pytest.mark.parametrize(
+    ("recording", "export"), [(0o644, 0o664), (0o640, 0o660), (0o600, 0o660), (0o666, 0o664)]
+)
+def test_who_may_read_a_recording_may_read_its_exports(
+    share: Folder, recording: int, export: int
+) -> None:
+    """Under the worker's own umask; nobody is let in to write."""
+    job = share.drop(b"talk.mp4")
+    os.chmod(share.full(b"talk.mp4"), recording)
+    before = os.umask(0o007)
+    try:
+        share.deliver(job, TEXT)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(os.stat(share.full(b"talk.srt")).st_mode) == export
+
+
 def test_a_reader_keeps_the_old_text_until_the_new_one_is_whole(share: Folder) -> None:
     job = share.drop(b"talk.mp4")
     share.deliver(job, TEXT)

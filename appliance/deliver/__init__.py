@@ -246,7 +246,7 @@ def _make_ready(
     neighbours = _names_in(folder)
     _sweep(folder, neighbours, job.id, before=job.attempt + 1)
     for parcel in parcels:
-        place.write(folder, parcel.temp, parcel.export.content)
+        place.write(folder, parcel.temp, parcel.export.content, beside=job.source.name)
         errand.beat()
     twins = names.twins(job.source.name, neighbours)
     if whole_name or any(place.is_file(folder, twin) for twin in twins):

@@ -25,6 +25,7 @@ _EXCHANGE: Final = 2
 _DIGITS: Final = 16  # of a sha256, in a name
 _ASIDE: Final = re.compile(rb".*\.([0-9a-f]{16})-([0-9a-f]{16})", re.DOTALL)
 _MODE: Final = 0o664  # the kernel takes the umask off, or the folder's default ACL
+_READERS: Final = stat.S_IRGRP | stat.S_IROTH
 _CHUNK: Final = 1 << 20
 _NO_FLAG: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -71,11 +72,16 @@ def sha256(folder: int, name: bytes) -> str | None:
 # --- writing ------------------------------------------------------------------------------------
 
 
-def write(folder: int, name: bytes, content: bytes) -> None:
-    """Write a new file and wait until it is on disk. Raises FileExistsError, takes nothing over."""
+def write(folder: int, name: bytes, content: bytes, *, beside: bytes | None = None) -> None:
+    """Write a new file and wait until it is on disk. Raises FileExistsError, takes nothing over.
+
+    Whoever may read the file `beside` it may read this one.
+    """
     fd = beneath.open_at(folder, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
     try:
         _give_to_group_of(folder, fd)
+        if beside is not None:
+            _open_to_readers_of(folder, beside, fd)
         rest = memoryview(content)
         while rest:
             rest = rest[os.write(fd, rest) :]
@@ -90,6 +96,15 @@ def _give_to_group_of(folder: int, fd: int) -> None:
     if os.fstat(fd).st_gid != group:
         with contextlib.suppress(OSError):  # not a member, or no such thing on this share
             os.fchown(fd, -1, group)
+
+
+def _open_to_readers_of(folder: int, beside: bytes, fd: int) -> None:
+    """Only add to who may read: with an ACL the group's bits are its mask, and no more is meant."""
+    mode = stat.S_IMODE(os.fstat(fd).st_mode)
+    readers = os.stat(beside, dir_fd=folder, follow_symlinks=False).st_mode & _READERS
+    if readers & ~mode:
+        with contextlib.suppress(OSError):  # a server that maps everybody to one mode
+            os.fchmod(fd, mode | readers)
 
 
 def put(folder: int, temp: bytes, name: bytes, *, over: str | None) -> bool:
