@@ -138,7 +138,6 @@ def test_of_two_who_change_it_the_second_is_told(ledger: Ledger, files: Settings
     [
         (Manner(model="large-v9"), "model"),
         (Manner(model="../escape"), "model"),
-        (Manner(subtitle_rules="tiny"), "subtitle_rules"),
     ],
 )
 def test_what_no_job_could_be_done_by_is_refused_by_its_field(

@@ -55,6 +55,7 @@ def test_every_mistake_is_told_in_one_go(tmp_path: Path) -> None:
         ("[[share]]\nname='a'\nroot='/a'\nprofile='x'\n", "no [profile.x]"),
         ("[node]\nstate_dir='/a/state'\n[[share]]\nname='a'\nroot='/a'\n", "state_dir"),
         ("[web]\nlisten = '8080'\n", "host:port"),
+        ("[profile.default]\nsubtitle_rules = 'tiny'\n", "profile.default.subtitle_rules"),
         ("[node\n", "not TOML"),
         ("[shares]\n", "did you mean share?"),
         ("[profile.default]\nlanguage = 'ga'\n", "profile.default.language: the model knows no"),

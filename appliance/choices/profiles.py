@@ -25,7 +25,6 @@ from appliance.errors import (
     ModelCorrupt,
     ModelMissing,
 )
-from appliance.export.cues import RULES
 from appliance.settings import Glossary, Manner, Profile, Settings
 from appliance.settings.site import english_only
 from appliance.store import audit, choices
@@ -123,9 +122,6 @@ def _fits(name: str, manner: Manner, files: Settings) -> None:
         weights.glance(manner.model, files.model_dir)
     except (ModelMissing, ModelCorrupt) as error:
         raise ChoiceUnfit(what=what, where="model", why=error.sentence.rstrip(".")) from error
-    if manner.subtitle_rules not in RULES:
-        why = f"there are {', '.join(RULES)}"
-        raise ChoiceUnfit(what=what, where="subtitle_rules", why=why)
     if why_not := english_only(manner):
         raise ChoiceUnfit(what=what, where="model", why=why_not)
 

@@ -17,6 +17,7 @@ from appliance.nouns import LANGUAGES, SEVERAL
 GB: Final = 1_000_000_000
 
 Format = Literal["txt", "srt", "vtt", "json", "docx", "md"]
+SubtitleRules = Literal["standard", "cjk", "none"]
 FORMATS: Final[tuple[Format, ...]] = ("txt", "srt", "vtt", "json", "docx", "md")
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Positive = Annotated[float, Field(gt=0)]
@@ -122,7 +123,7 @@ class Manner(Section):
     initial_prompt: Annotated[str, Field(max_length=800)] | None = None
     beam: Annotated[int, Field(ge=1, le=16)] = 5
     vad: bool = True
-    subtitle_rules: str = "standard"
+    subtitle_rules: SubtitleRules = "standard"
     formats: Formats = FORMATS
     language_suffix: Literal["never", "always", "translations"] = "translations"
 

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import zipfile
+from typing import get_args
 
 import pytest
 
@@ -15,6 +16,7 @@ from appliance.export import EXPORTERS, MEDIA_TYPES, render_all, suffix
 from appliance.export.cues import RULES
 from appliance.export.notes import SHOWN
 from appliance.nouns import Options
+from appliance.settings.sections import SubtitleRules
 from tests.export import speech
 
 STANDARD = RULES["standard"]
@@ -106,6 +108,10 @@ def test_a_warning_nobody_knows_is_no_reason_to_fail(name: str) -> None:
 
 def test_every_format_has_a_media_type_and_is_in_the_options() -> None:
     assert set(EXPORTERS) == set(MEDIA_TYPES) == set(Options().formats)
+
+
+def test_the_settings_know_the_rules_of_subtitles_there_are() -> None:
+    assert set(get_args(SubtitleRules)) == set(RULES)
 
 
 def _names(task: str, language_suffix: str = "translations") -> list[str]:
