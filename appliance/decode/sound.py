@@ -37,6 +37,8 @@ from appliance.nouns import SAMPLE_RATE
 Block = npt.NDArray[np.int16]
 
 BLOCK: Final = 20 * SAMPLE_RATE  # samples handed on at once
+_FIRST: Final = 4 * SAMPLE_RATE  # and until the first window is full: somebody waits for it
+_UNTIL: Final = 40 * SAMPLE_RATE
 _DEAF: Final = 64  # read errors in a row that end a file
 _NOISE: Final = 2_000  # damaged packets before the first sound that end a file
 _CLOSE: Final = 2.0  # seconds a promise may be off
@@ -141,12 +143,13 @@ class Sound:
     def blocks(self) -> Iterator[Block]:
         """Decode everything. Raises a `source.*` error when there is no sound to be had."""
         waiting: list[Block] = []
-        length = 0
+        length = handed = 0
         for piece in self._pieces():
             waiting.append(piece)
             length += len(piece)
-            if length >= BLOCK:
+            if length >= (BLOCK if handed >= _UNTIL else _FIRST):
                 yield np.concatenate(waiting)
+                handed += length
                 waiting, length = [], 0
         if waiting:
             yield np.concatenate(waiting)

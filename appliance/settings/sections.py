@@ -162,7 +162,7 @@ class EngineSettings(Section):
     shorten: bool = False  # hear short windows with a shorter input: faster, if the words hold
 
 
-_THREADS: Final = 8  # each is thin: how many long recordings are heard at once is the roster's
+_THREADS: Final = 16  # each is thin: how many long recordings are heard at once is the roster's
 
 
 class WorkerSettings(Section):
