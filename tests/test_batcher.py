@@ -312,6 +312,30 @@ def test_windows_share_a_turn() -> None:
     assert fake.turns == [4, 4]
 
 
+def test_turns_of_long_recordings_are_brief_while_short_ones_come() -> None:
+    """A turn ends for nobody: whoever comes in the middle of one waits."""
+    fake = Fake()
+    with running(fake) as heard:
+        put_at_once(heard, 4)
+        heard.all(4)
+        for _ in range(20):
+            heard.batcher._models["m"].size.took(4 * 0.4, 4, 3000)
+        heard.batcher.over(windows=4)
+        put_at_once(heard, 8)
+        heard.all(8)
+        heard.batcher.over(windows=1)
+        with heard.batcher._wake:
+            for number in range(8, 12):
+                heard.put(f"{number}")
+            for number in range(12, 15):
+                heard.put(f"{number}", job=f"memo {number}", express=True)
+        heard.all(15)
+    assert fake.turns[0] == 4
+    assert fake.turns[1] == 4, "the job that is over was no short one"
+    assert fake.turns[-3] == 3, "short ones still share"
+    assert fake.turns[-2:] == [2, 2]
+
+
 def test_two_lanes_hear_side_by_side() -> None:
     fake = Fake()
     fake.takes = 0.2

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import threading
 import time
@@ -26,12 +27,13 @@ from typing import Final
 
 from appliance.engine.hearing import Listener
 from appliance.engine.size import LEAST, Size
-from appliance.engine.waiting import Waiting, Window
+from appliance.engine.waiting import EXPRESS_WINDOWS, Waiting, Window
 from appliance.errors import ApplianceError, Bug, GpuMemory
 
 log = logging.getLogger("appliance.engine")
 _MODELS_KEPT: Final = 2
 _TRIES_ALONE: Final = 6  # of a window that does not fit, before its job is told
+_MORE_COME_SECONDS: Final = 60.0  # after a short recording: another one may
 _PAUSE_SECONDS: Final = 0.05  # before each, and longer every time
 TRY_LATER: Final = 75  # EX_TEMPFAIL: what the process exits with when its GPU is lost
 # What CTranslate2 and its tokenizer raise: for memory, for the rest, for what they do not know.
@@ -89,6 +91,7 @@ class Batcher:
         self._busy: set[int] = set()  # lanes that are at something
         self._turning: dict[int, float] = {}  # threads in a turn, since when
         self._ended = 0  # turns, well or not
+        self._short_one = -math.inf  # when the last short recording was over
         self._opening = False  # a model is being loaded
         self._alone = False  # a lane has a window that is heard while nobody else is
         self._stopping = False
@@ -105,6 +108,12 @@ class Batcher:
         with self._wake:
             self._waiting.put(window)
             self._wake.notify()
+
+    def over(self, windows: int) -> None:
+        """A job has hung up, after so many windows: where one was short, another may follow."""
+        if 0 < windows <= EXPRESS_WINDOWS:
+            with self._wake:
+                self._short_one = time.monotonic()
 
     def stop(self) -> None:
         """Let `run` return after the turns in hand."""
@@ -197,8 +206,15 @@ class Batcher:
         return bool(self._stopping or ((self._calls or self._waiting) and not self._alone))
 
     def _room(self, head: Window) -> int:
+        """How many windows the turn may have that this one leads."""
         loaded = self._models.get(head.model)
-        return loaded.size.fits(head.hearing.frames) if loaded else LEAST
+        if loaded is None:
+            return LEAST
+        room = loaded.size.fits(head.hearing.frames)
+        if time.monotonic() - self._short_one > _MORE_COME_SECONDS:
+            return room
+        brief = loaded.size.brief(head.hearing.frames)
+        return min(room, max(brief, self._waiting.express(head.key)))
 
     # --- models ---------------------------------------------------------------------------------
 

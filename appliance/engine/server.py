@@ -83,6 +83,7 @@ class Connection:
             log.warning("hung up on a worker that talks nonsense: %s", error)
         finally:
             self._alive = False
+            self._house.batcher.over(self._windows)
             with self._sending:
                 self._channel.close()
             if self._ring is not None:

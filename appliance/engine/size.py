@@ -4,6 +4,7 @@ A turn cannot be interrupted, so it should be short: a memo that arrives in the 
 waits for its end. It is also cheaper the more windows share it. So a turn may have as many
 as are heard in about a second, by what turns have cost lately, but always a few. Short inputs
 take as much less memory and time as they are shorter: up to twice as many of them share a turn.
+While short recordings come, turns of long ones are brief: each of them may have to wait for one.
 
 Memory that does not suffice halves the size at once; many good turns later it is tried again.
 
@@ -19,6 +20,8 @@ from appliance.nouns import MEL_FRAMES
 TURN_SECONDS: Final = 1.0
 LEAST: Final = 4  # on a processor most of the gain; a GPU has heard them in no time
 LONGEST_SECONDS: Final = 30.0  # where even those take too long, fewer
+BRIEF_SECONDS: Final = 0.5
+_BRIEF: Final = 2  # windows, however long they take: one alone costs half as much again
 _SHORT_ONES: Final = 2  # times as many at most: what the text takes is the same for all
 _NEWEST: Final = 0.25  # weight of the newest turn in what turns have cost
 _GOOD_TURNS: Final = 200  # before a size that was too large is tried again
@@ -42,6 +45,11 @@ class Size:
             return most
         wanted = max(int(TURN_SECONDS / cost), min(least, int(LONGEST_SECONDS / cost)))
         return min(most, max(1, wanted))
+
+    def brief(self, frames: int) -> int:
+        """How many it may have while somebody may come who waits for its end."""
+        cost = self._cost.get(frames)
+        return min(self.fits(frames), max(_BRIEF, int(BRIEF_SECONDS / cost) if cost else 0))
 
     @staticmethod
     def _of(full: int, frames: int) -> int:

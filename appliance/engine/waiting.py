@@ -172,6 +172,10 @@ class Waiting:
             self._heard[window.rank] += window.seconds / window.rank.value
         return batch
 
+    def express(self, key: Key) -> int:
+        """How many windows of the express class could share a turn of this key."""
+        return sum(head.key == key for head in self._rounds[Rank.EXPRESS].heads())
+
     def _fill(self, key: Key, ranks: list[Rank], room: int, share: int) -> list[Window]:
         batch: list[Window] = []
         owned: Counter[Hashable] = Counter()
