@@ -117,6 +117,9 @@ def test_counts_are_kept_whatever_becomes_of_a_job(ledger: Ledger, shares: Share
     assert board.counts(ledger, Choice(share="a"), shares=shares) == of_a
     counted = board.counts(ledger, Choice(since_ms=0), shares=shares)
     assert counted == Counter(job.state for job in left)
+    since = sorted(job.created_ms for job in left)[len(left) // 2 :][:1]
+    counted = board.counts(ledger, Choice(since_ms=since[0] if since else 0), shares=shares)
+    assert counted == Counter(job.state for job in left if job.created_ms >= since[0])
 
 
 def crowd(ledger: Ledger, count: int) -> None:
@@ -147,6 +150,7 @@ def test_nobody_walks_past_what_they_do_not_see(ledger: Ledger, shares: Shares) 
         "counts": lambda: jobs.counts(ledger, shares=shares),
         "events": lambda: events.since(ledger, events.newest(ledger) - 9, limit=5, shares=shares),
         "some counts": lambda: board.counts(ledger, Choice(share="a"), shares=shares),
+        "counts since": lambda: board.counts(ledger, Choice(since_ms=0), shares=shares),
     }
     crowd(ledger, 10)
     before = {name: effort.steps(ledger, ask) for name, ask in questions.items()}

@@ -112,14 +112,22 @@ def _in_order(ledger: Ledger, numbers: Sequence[int]) -> list[Job]:
 
 def counts(ledger: Ledger, choice: Choice, *, shares: Shares = None) -> dict[State, int]:
     """How many of the jobs that are meant are in each state."""
-    asked = [of_jobs(shares), *choice.conditions()]
-    where = " AND ".join(condition for condition, _ in asked)
-    values = [value for _, values in asked for value in values]
-    counted = (
-        "sum(jobs) AS n FROM census AS job" if choice.is_of_shares else "count(*) AS n FROM job"
+    chosen = list(choice.conditions())
+    if choice.is_of_shares:
+        parts = [("SELECT state, jobs AS n FROM census AS job", [of_jobs(shares), *chosen])]
+    else:  # each part of what is seen by an index of its own
+        parts = [
+            ("SELECT state, 1 AS n FROM job", [(seen, values), *chosen])
+            for _, seen, values in apart(shares)
+        ]
+    asked = [condition for _, conditions in parts for condition in conditions]
+    every = " UNION ALL ".join(
+        f"{sql} WHERE {' AND '.join(condition for condition, _ in conditions)}"
+        for sql, conditions in parts
     )
     rows = ledger.rows(
-        f"SELECT state, {counted} WHERE {where} GROUP BY state HAVING n > 0 ORDER BY state", values
+        f"SELECT state, sum(n) AS n FROM ({every}) GROUP BY state HAVING sum(n) > 0 ORDER BY state",
+        [value for _, values in asked for value in values],
     )
     return {State(row["state"]): row["n"] for row in rows}
 

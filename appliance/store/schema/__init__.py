@@ -193,6 +193,12 @@ def sights(db: Database) -> None:
         db.conn.execute(f"CREATE INDEX {name} ON {rows}")
 
 
+@migrations()
+def births(db: Database) -> None:
+    """Jobs found since a day are counted by state without a look at one of them."""
+    db.conn.execute("CREATE INDEX job_by_birth ON job (share, created_ms, state)")
+
+
 _SENT: Final = "submitter IS NOT NULL"
 
 
