@@ -159,6 +159,8 @@ def _cheapest(
             if last > first and stretch[last].end - start > rules.longest:
                 break
             cost = best[first] + prices[last] + inside[last] - inside[first]
+            if cost + _ANOTHER_CUE >= best[last + 1]:
+                continue  # a cue costs that much at least: most ways end here
             cost += _cost(
                 start, stretch[last].end, layout.width(first, last), starts[last + 1], rules
             )

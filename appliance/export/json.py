@@ -137,8 +137,8 @@ def _fit(value: object) -> object:
             return value
         case float():
             return value if math.isfinite(value) else None
-        case Mapping():
+        case dict() | Mapping():
             return {clean_text(str(key)): _fit(item) for key, item in value.items()}
-        case Iterable():
+        case list() | Iterable():
             return [_fit(item) for item in value]
     return clean_text(str(value))

@@ -32,6 +32,8 @@ _BREAKABLE: Final = re.compile(r"[^\S\u00a0\u2007\u202f]+")  # a no-break space 
 
 def clean_text(text: str) -> str:
     """Drop what some format cannot carry; a line break of any kind becomes a space."""
+    if text.isascii() and text.isprintable():  # most words of half the world: nothing to drop
+        return text
     return _UNFIT.sub("", _SPACES.sub(" ", text))
 
 
