@@ -43,7 +43,7 @@ def _cases(amount: Amount, folder: Path) -> Sequence[_Case]:
     if amount is Amount.SMOKE:
         return [(Engine(gpu=20.0), 1.0)]
     small = Engine(model="base", model_dir=str(models.folder_of(folder, "base")))
-    factor = 1 if amount is Amount.SHORT else 6
+    factor = 0.6 if amount is Amount.SHORT else 6
     return [
         (Engine(gpu=20.0), 5 * factor),
         (Engine(gpu=50.0), 20 * factor),

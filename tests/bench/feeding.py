@@ -20,7 +20,7 @@ from tests.bench import Amount, Figure, box, listed, median, peers, recordings
 _MINUTES: Final = {Amount.SMOKE: 1.0, Amount.SHORT: 60.0, Amount.FULL: 60.0}
 _RUNS: Final[Mapping[Amount, Mapping[int, int]]] = {  # by speed, times real time
     Amount.SMOKE: {300: 1},
-    Amount.SHORT: {100: 1, 300: 3, 1000: 1},
+    Amount.SHORT: {100: 1, 300: 2, 1000: 1},
     Amount.FULL: {100: 3, 300: 5, 1000: 3},
 }
 _BARS: Final = {100: 1.3, 300: 1.7}
