@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from appliance.store import jobs, schema
 from appliance.store.ledger import Ledger
 from tests import signed_in
 from tests.bench import Amount, Figure
+from tests.bench.box import peak
 from tests.watched import Watched, settings_for
 
 FILES: Final = 100_000
@@ -108,7 +108,7 @@ def _scans(folder: Path) -> dict[str, float]:
     watched.close()
     if known == 0:
         raise SystemExit("nothing was found")
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    rss = peak(os.getpid()) / 1e6  # ru_maxrss would count what our parent held as well
     return {"first": first, "again": again, "restarted": restarted, "rss": rss}
 
 
