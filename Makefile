@@ -119,4 +119,4 @@ openapi: install  ## Write docs/openapi.json anew
 	$(BIN)/python -m web.api > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json
 
 clean:  ## Remove what the targets above made; ./inbox and its recordings stay
-	rm -rf $(VENV) .venv-ansible .ansible .bench .box .demo .faults .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-ansible .ansible .bench .box .demo .faults .proof .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

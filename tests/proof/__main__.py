@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from tests.proof import Figure, crowd, day_of_silence, mixed, pages, resume, sending, words
+from tests.proof import Figure, crowd, day_of_silence, looks, mixed, pages, resume, sending, words
 
 PROOFS: Mapping[str, Callable[[], Iterable[Figure]]] = {
     "words": words.run,
     "mixed": mixed.run,
     "resume": resume.run,
     "day-of-silence": day_of_silence.run,
+    "looks": looks.run,
     "pages": pages.run,
     "crowd": crowd.run,
     "large-upload": sending.run,
