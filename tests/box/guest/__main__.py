@@ -1,6 +1,6 @@
-"""`python -m tests.box.guest [LANE[:CASE]…]`: boot a guest for each lane, run its cases.
+"""`python -m tests.box.guest [--full] [LANE[:CASE]…]`: a guest for each lane, and its cases.
 
-CASE is how the names of those begin that are wanted.
+CASE is how the names of those begin that are wanted. With `--full` those that take long, too.
 
 Exit 0 when every case of every lane passed, 2 where no guest can be made.
 """
@@ -15,11 +15,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.box.guest import image, limits
+from tests.box.guest import image, limits, nas
 from tests.box.guest.lane import Lane
-from tests.box.guest.machine import Guest, stop_on_term
+from tests.box.guest.machine import stop_on_term, woken
 
-LANES: Final[Mapping[str, Lane]] = {"limits": limits.LANE}
+LANES: Final[Mapping[str, Lane]] = {"limits": limits.LANE, "nas": nas.LANE}
+FULL: Final = "--full"
 
 
 def main(wanted: Sequence[str] = ()) -> int:
@@ -27,6 +28,8 @@ def main(wanted: Sequence[str] = ()) -> int:
     if (why := image.missing()) is not None:
         say(why)
         return 2
+    full = FULL in wanted
+    wanted = [one for one in wanted if one != FULL]
     asked = [one.partition(":") for one in wanted or LANES]
     if unknown := {name for name, _, _ in asked} - LANES.keys():
         say(f"no lane {', '.join(sorted(unknown))}; there are {', '.join(LANES)}")
@@ -35,21 +38,22 @@ def main(wanted: Sequence[str] = ()) -> int:
     began = time.monotonic()
     disk = image.made()
     say(f"the disk took {_since(began)}")
-    failed = sum(_lane(name, LANES[name], case, disk) for name, _, case in asked)
+    failed = sum(_lane(name, LANES[name], case, disk, full=full) for name, _, case in asked)
     say(f"{failed} failed; {_since(began)} in all")
     return 1 if failed else 0
 
 
-def _lane(name: str, lane: Lane, wanted: str, disk: Path) -> int:
+def _lane(name: str, lane: Lane, wanted: str, disk: Path, *, full: bool) -> int:
     """Run the cases of one lane that begin with `wanted`; how many failed."""
     say(f"{name}: {lane.proves}")
     failed, began = 0, time.monotonic()
-    with Guest(disk, image.KEPT / name) as guest:
-        say(f"  booted after {_since(began)}")
+    cases = {**lane.cases, **(lane.long if full or wanted else {})}
+    with woken(disk, image.KEPT / name, shift=lane.shift, careful=lane.careful) as guest:
+        say(f"  awake after {_since(began)}")
         began = time.monotonic()
         lane.prepare(guest)
         say(f"  prepared in {_since(began)}")
-        for case, run in lane.cases.items():
+        for case, run in cases.items():
             if not case.startswith(wanted):
                 continue
             began = time.monotonic()
