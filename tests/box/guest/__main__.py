@@ -15,11 +15,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.box.guest import image, limits, nas
+from tests.box.guest import egress, image, limits, nas, nfs, power, whole
 from tests.box.guest.lane import Lane
 from tests.box.guest.machine import stop_on_term, woken
 
-LANES: Final[Mapping[str, Lane]] = {"limits": limits.LANE, "nas": nas.LANE}
+LANES: Final[Mapping[str, Lane]] = {
+    "limits": limits.LANE,
+    "nas": nas.LANE,
+    "nfs": nfs.LANE,
+    "power": power.LANE,
+    "egress": egress.LANE,
+    "whole": whole.LANE,
+}
 FULL: Final = "--full"
 
 

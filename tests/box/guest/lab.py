@@ -27,9 +27,9 @@ APPLIANCE: Final = "/opt/appliance/current/bin/appliance"
 _PARTS: Final = (
     *("tests/engines/__main__.py", "tests/engines/fake_gpu.py"),
     *("tests/faults/__init__.py", "tests/faults/recordings.py", "tests/faults/verdict.py"),
-    *("tests/box/__init__.py", "tests/box/units.py", "tests/box/probes.py"),
-    *("tests/box/sandbox.py", "tests/box/guest/__init__.py", "tests/box/guest/inside"),
-    "systemd",
+    *("tests/box/__init__.py", "tests/box/__main__.py", "tests/box/units.py"),
+    *("tests/box/probes.py", "tests/box/sandbox.py", "tests/box/guest/__init__.py"),
+    *("tests/box/guest/inside", "systemd"),
 )
 _ENGINE: Final = f"""
 [Service]
@@ -42,6 +42,9 @@ _MODE: Final = 0o100660
 _ASK: Final = f"cd {LAB} && {PYTHON} -m tests.box.guest.inside"
 TOLD: Final = f"{_ASK}.told"
 _SEEN: Final = "/run/asked"
+_BUSY: Final = 8.0  # a second of the guest's clock may take so many of ours
+_LEAST_SECONDS: Final = 300.0
+_SETTLED_SECONDS: Final = 6  # a round of those who clear away
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,8 @@ def drop(
 def until(guest: Guest, verb: str, *words: str, seconds: float = 240) -> float:
     """Wait until the ledger says so (inside.told); the guest's clock then."""
     named = " ".join(f"'{word}'" for word in words)
-    return float(guest.run(f"{TOLD} {verb} {seconds} {named}"))
+    wait = max(seconds * _BUSY, _LEAST_SECONDS)
+    return float(guest.run(f"{TOLD} {verb} {seconds} {named}", timeout=wait))
 
 
 def state(guest: Guest, share: str) -> dict[str, Any]:
@@ -135,7 +139,8 @@ def judged(
 ) -> list[str]:
     """Every violation, by the judge of the lanes of faults; `paid`: attempts may have cost."""
     case = {"roots": roots, "dropped": [asdict(one) for one in dropped], "paid": paid}
-    found: list[str] = json.loads(guest.run(f"{_ASK}.judge", data=json.dumps(case).encode()))
+    told = guest.run(f"sleep {_SETTLED_SECONDS}; {_ASK}.judge", data=json.dumps(case).encode())
+    found: list[str] = json.loads(told)
     return found
 
 

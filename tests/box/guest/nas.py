@@ -19,8 +19,8 @@ from tests.box.guest.shares import Bench
 BENCH: Final = Bench(servers.SAMBA)
 _PIECES: Final = 6
 _STALL_SECONDS: Final = 4.0  # a file must stay as it is for 5
-_COLLEAGUE: Final = "/mnt"
-_OPTIONS: Final = f"username=office,password={PASSWORD},vers=3.1.1,cache=none"
+COLLEAGUE: Final = "/mnt"
+OPTIONS: Final = f"username=office,password={PASSWORD},vers=3.1.1,cache=none"
 _AWAY_SECONDS: Final = 20.0
 # The line is there from the boot on, and nobody at its other end.
 _LINE: Final = """
@@ -41,15 +41,15 @@ def _slow_upload(guest: Guest) -> str:
     guest.go_back(shares.READY)
     content = lab.hum("slow.wav", shares.LONG_SECONDS)
     guest.put("/root/slow.wav", content)
-    guest.run(f"mount -t cifs {BENCH.server.source} {_COLLEAGUE} -o {_OPTIONS}")
-    upload = f"/root/slow.wav {_COLLEAGUE}/slow.wav {_PIECES} {_STALL_SECONDS:g}"
+    guest.run(f"mount -t cifs {BENCH.server.source} {COLLEAGUE} -o {OPTIONS}")
+    upload = f"/root/slow.wav {COLLEAGUE}/slow.wav {_PIECES} {_STALL_SECONDS:g}"
     guest.run(f"cd {lab.LAB}; {lab.PYTHON} -m tests.box.guest.inside.upload {upload}")
     sent = lab.now(guest)
     began = guest.run(f"{lab.TOLD} said 0")
     assert "slow.wav" not in began, "a job before it was whole"
     found = lab.until(guest, "known", "slow.wav") - sent
     lab.until(guest, "done", "slow.wav")
-    guest.run(f"umount {_COLLEAGUE}")
+    guest.run(f"umount {COLLEAGUE}")
     mode, when = guest.run(f"stat -c '%f %Y' {FOLDER}/slow.wav").split()
     digest = hashlib.sha256(content).hexdigest()
     moment = int(when) * 1_000_000_000

@@ -1,0 +1,109 @@
+"""The lane of egress: nothing leaves the box but what the two accounts send that are meant to.
+
+A whole run goes through a box whose firewall is loaded and that has a way out, as boxes have; then
+each unit that touches sound tries to use it.
+
+Not here: how it is tried from within (inside.reach), every other wall (tests/box/probes).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+from tests.box.guest import lab
+from tests.box.guest.lane import Lane
+from tests.box.guest.machine import AS_A_BOX, Guest
+
+NO_WAY_OUT: Final = ("engine", "worker", "watch", "web")
+SHARE: Final = "dictation"
+ROOT: Final = f"/srv/{SHARE}"
+_READY: Final = "ready"
+_SETTINGS: Final = f"""
+[web]
+listen = "/run/appliance/web.sock"
+[[share]]
+name = "{SHARE}"
+root = "{ROOT}"
+existing = "process"
+"""
+_START: Final = f"""
+ip route replace default via 10.0.2.2
+nft -f /opt/appliance/current/share/appliance/config/nftables.conf
+install -d -o appliance -g appliance -m 2775 {ROOT}
+systemctl start appliance.target
+"""
+_REFUSED: Final = frozenset(("EAFNOSUPPORT", "EPERM", "EACCES"))
+_NOWHERE: Final = frozenset(("ENETUNREACH", "EADDRNOTAVAIL", "EPERM"))
+_RUN_SECONDS: Final = 600.0
+_PAGES_SECONDS: Final = 20
+
+
+def prepare(guest: Guest) -> None:
+    """Have a box with its firewall and a share of its own."""
+    lab.bring(guest, _SETTINGS)
+    guest.run(_START)
+    lab.until(guest, "well", SHARE, seconds=_RUN_SECONDS)
+    guest.keep(_READY)
+
+
+def _whole_run(guest: Guest) -> str:
+    """A recording comes, its transcript goes back, the pages are asked: no packet wanted out."""
+    guest.go_back(_READY)
+    lab.ask_on(guest, lab.key_of(guest))
+    dropped = [lab.drop(guest, SHARE, ROOT, "talk.wav", lab.hum("talk.wav"))]
+    lab.until(guest, "done", "talk.wav", seconds=_RUN_SECONDS)
+    guest.run(f"sleep {_PAGES_SECONDS}")
+    answers = len(lab.asked(guest))
+    wrong = lab.judged(guest, {SHARE: ROOT}, dropped)
+    assert not wrong, wrong
+    assert _leaks(guest) == 0, "packets wanted out"
+    for name in NO_WAY_OUT:
+        pid = guest.run(f"systemctl show appliance-{name} -P MainPID").strip()
+        links = guest.run(f"nsenter -t {pid} -n ip -o link").splitlines()
+        assert [line.split(":")[1].strip() for line in links] == ["lo"], (name, links)
+    return f"a recording done, {answers} answers of the pages, 0 packets counted"
+
+
+def _from_within(guest: Guest) -> str:
+    """Each unit tries; the control is that the firewall counts what it catches."""
+    guest.go_back(_READY)
+    named = " ".join(f"appliance-{name}.service" for name in NO_WAY_OUT)
+    told = json.loads(
+        guest.run(f"cd {lab.LAB}; /usr/bin/python3 -m tests.box.guest.inside.reach {named}")
+    )
+    caught = _leaks(guest)
+    for unit, ways in told.items():
+        assert set(ways["as it is"].values()) <= _REFUSED, (unit, ways)
+        assert set(ways["with every family"].values()) <= _NOWHERE, (unit, ways)
+        assert "sent" not in ways["without its walls"]["AF_INET SOCK_STREAM"], (unit, ways)
+    assert caught > 0, told
+    tries = sum(len(way) for ways in told.values() for way in ways.values())
+    return f"{tries} tries from {len(told)} units, none got out; control: {caught} packets counted"
+
+
+def _every_wall(guest: Guest) -> str:
+    """Every wall of every unit, from within."""
+    guest.go_back(_READY)
+    told = guest.run(f"cd {lab.LAB}; /usr/bin/python3 -m tests.box || echo OPEN", timeout=1800)
+    assert "OPEN" not in told, told
+    held = sum(int(one) for one in re.findall(r"(\d+) hold", told))
+    untold = re.findall(r"(\S+): .*cannot tell here: (\[.*\])", told)
+    return f"{held} walls hold, none is open; cannot be told: {untold or 'none'}"
+
+
+def _leaks(guest: Guest) -> int:
+    counter = guest.run("nft list counter inet appliance leaks")
+    found = re.search(r"packets (\d+)", counter)
+    assert found is not None, counter
+    return int(found.group(1))
+
+
+LANE: Final = Lane(
+    "no sound leaves the box: nobody who has it can open a way out",
+    prepare,
+    {"a whole run": _whole_run, "from within": _from_within},
+    {"every wall": _every_wall},
+    shift=AS_A_BOX,
+)
