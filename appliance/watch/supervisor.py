@@ -214,7 +214,9 @@ def _turn(ledger: Ledger, children: Sequence[Child]) -> None:
 def _write_down(ledger: Ledger, name: str, death: Death | None) -> None:
     """Note how a share's child ended; one that is only quiet takes that back by itself."""
     if death is None:
-        shares.seen(ledger, name, state="offline", why=_QUIET.format(seconds=QUIET_SECONDS))
+        why = _QUIET.format(seconds=QUIET_SECONDS)
+        log.warning("share %s: %s", name, why)
+        shares.seen(ledger, name, state="offline", why=why)
         return
     shares.seen(ledger, name, state="offline" if death.hung else "unknown", why=death.why)
     if death.hung:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from typing import Final
 
 from tests.box.guest import lab, servers, shares
@@ -66,19 +67,36 @@ def _absent(guest: Guest) -> str:
     guest.run("systemctl stop nas; systemctl -q enable nas-line; sync")
     guest.reboot()
     guest.run("systemctl is-system-running --wait || true")
-    show = "systemctl show appliance-watch -P ActiveEnterTimestampMonotonic"
-    began = int(guest.run(show)) / 1e6
+    noticed = _told_after_boot(guest)
     lab.ask_on(guest, BENCH.key)
+    began = lab.now(guest)
     guest.run(f"mount -o loop /nas/disk.img {servers.DISK}")
     dropped = [*BENCH.first, BENCH.drop(guest, "during.wav")]
     guest.run(f"sleep {_AWAY_SECONDS:g}")
     why = lab.state(guest, SHARE)["why"]
     wrong = list(shares.written_below(guest))
+    if noticed > shares.DOWN_SECONDS:
+        wrong.append(f"noticed {noticed:.1f} s after the boot")
     units = guest.run("systemctl is-active srv-meetings.automount || true").strip()
     if units != "active":
         wrong.append(f"its automount is {units}")
     guest.run(f"ip -n nas addr add {servers.SERVER}/30 dev eth0\n{BENCH.server.start}")
-    return BENCH.judged(guest, dropped, began, wrong, f"«{why}»")
+    return f"noticed {noticed:.1f} s after the watch began; " + BENCH.judged(
+        guest, dropped, began, wrong, f"«{why}»"
+    )
+
+
+def _told_after_boot(guest: Guest) -> float:
+    """How many seconds after it was ready the watch has said that the share is away."""
+    show = "systemctl show appliance-watch -P ActiveEnterTimestampMonotonic"
+    ready = int(guest.run(show)) / 1e6
+    said = "journalctl -b -u appliance-watch -o short-monotonic --no-pager"
+    lines = guest.run(f"sleep {shares.DOWN_SECONDS:g}; {said}").splitlines()
+    away = [line for line in lines if "offline" in line or "not answer" in line]
+    assert away, lines
+    found = re.search(r"\[\s*([\d.]+)\]", away[0])
+    assert found is not None, away
+    return float(found.group(1)) - ready
 
 
 LANE: Final = Lane(
