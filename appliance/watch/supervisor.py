@@ -1,7 +1,7 @@
 """Start a child for every share, hear its heartbeat, kill the one that hangs.
 
 This process never touches a share, so no file server can stop it. A child that falls
-silent is in a call that its server does not answer: after 8 s its share is shown offline, after
+silent is in a call that its server does not answer: after 6 s its share is shown offline, after
 30 s it is killed and started again. One that the kernel cannot let go of has no
 successor at the same mount, and one as soon as something else is mounted there.
 
@@ -31,7 +31,7 @@ from appliance.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
-QUIET_SECONDS: Final = 8.0  # of silence: people are told; a disk that wakes up takes as long
+QUIET_SECONDS: Final = 6.0  # of silence: people are told; a disk that wakes up may take longer
 DEADLINE_SECONDS: Final = 30.0  # of silence: it is given up
 ONSET_SECONDS: Final = 120.0  # before its first sign: it is starting, not at the share yet
 BACK_OFF_SECONDS: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
@@ -98,7 +98,7 @@ class Child:
     def falls_quiet(self, now: float) -> bool:
         """Whether its server does not answer, said once for each time."""
         lives = self._process is not None and self._spoke and not self._hung
-        quiet = lives and now - self._heard > QUIET_SECONDS
+        quiet = lives and now - self._heard > QUIET_SECONDS and not _is_starved(self.pid)
         self._quiet, before = quiet, self._quiet
         return quiet and not before
 
@@ -221,6 +221,13 @@ def _write_down(ledger: Ledger, name: str, death: Death | None) -> None:
     shares.seen(ledger, name, state="offline" if death.hung else "unknown", why=death.why)
     if death.hung:
         ledger.insist(lambda: gates.close(ledger, ShareOffline(share=name)))
+
+
+def _is_starved(pid: int | None) -> bool:
+    """Whether a process would go on if it were given a processor: no server keeps it waiting."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as stream:
+        return stream.read().rpartition(b") ")[2][:1] == b"R"
+    return False
 
 
 def _end(children: Sequence[Child]) -> None:
