@@ -113,6 +113,7 @@ NetworkNamespacePath=/run/netns/nas
 PrivateMounts=yes
 ExecStart=/bin/sh -ec 'mount -t nfsd nfsd /proc/fs/nfsd; exec rpc.mountd --foreground -N 2 -N 3'
 """
+_NFT: Final = "ip netns exec nas nft"
 _NFS_STOP: Final = _NFS_IN.format("rpc.nfsd 0")
 
 
@@ -203,14 +204,14 @@ systemctl daemon-reload
     _NFS_START,
     {
         "stopped": Fault(_NFS_STOP, _NFS_START),
-        # Its packets are lost, and ours.
+        # What is sent to it is lost on the way.
         "hung": Fault(
             f"""
-nft add table ip lab
-nft add chain ip lab out '{{ type filter hook output priority 0; }}'
-nft add rule ip lab out ip daddr {SERVER} drop
+{_NFT} add table ip lab
+{_NFT} add chain ip lab into '{{ type filter hook input priority 0; }}'
+{_NFT} add rule ip lab into drop
 """,
-            "nft delete table ip lab",
+            f"{_NFT} delete table ip lab",
             _GIVEN_UP,
         ),
         "full": _FULL,
