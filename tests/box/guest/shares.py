@@ -44,7 +44,7 @@ existing = "process"
 quiet_seconds = 5
 formats = ["txt", "srt", "json"]
 """
-_WELL_SECONDS: Final = 30.0
+_WELL_SECONDS: Final = 20.0
 _PATIENCE: Final = 300.0
 _HOLD_SECONDS: Final = 20.0
 _BARE: Final = "/run/bare"

@@ -20,7 +20,7 @@ from typing import Final
 DOOR: Final = "/run/appliance/web.sock"
 PAGES: Final = ("/", "/jobs", "/shares", "/jobs/1")
 READY: Final = "/readyz"  # after each of them: it says when a share is down
-_PAUSE_SECONDS: Final = 0.2
+_PAUSE_SECONDS: Final = 0.5
 _PATIENCE_SECONDS: Final = 120.0
 
 
