@@ -99,12 +99,18 @@ def hum(name: str, seconds: float = 3.0) -> bytes:
 
 
 def drop(
-    guest: Guest, share: str, root: str, name: str, content: bytes, *, owner: str = "appliance"
+    guest: Guest,
+    share: str,
+    root: str,
+    name: str,
+    content: bytes,
+    *,
+    owner: str = "appliance:appliance",
 ) -> Drop:
     """Put a recording there as others do: beside it first, then under its name, all at once."""
     aside = os.path.join(os.path.dirname(root), "aside")
     guest.put(aside, content)
-    when = int(guest.run(f"chown {owner}: {aside}; chmod 660 {aside}; date +%s"))
+    when = int(guest.run(f"chown {owner} {aside}; chmod 660 {aside}; date +%s"))
     guest.run(f"touch -d @{when} {aside}; mv {aside} '{root}/{name}'")
     digest = hashlib.sha256(content).hexdigest()
     return Drop(share, name, digest, len(content), when * 1_000_000_000)
