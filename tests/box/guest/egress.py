@@ -1,7 +1,7 @@
 """The lane of egress: nothing leaves the box but what the two accounts send that are meant to.
 
 A whole run goes through a box whose firewall is loaded and that has a way out, as boxes have; then
-each unit that touches sound tries to use it.
+each unit that touches sound tries to use it. It is the guest of the lane of the NAS.
 
 Not here: how it is tried from within (inside.reach), every other wall (tests/box/probes).
 """
@@ -12,27 +12,15 @@ import json
 import re
 from typing import Final
 
-from tests.box.guest import lab
+from tests.box.guest import lab, nas, shares
 from tests.box.guest.lane import Lane
 from tests.box.guest.machine import AS_A_BOX, Guest
+from tests.box.guest.servers import FOLDER, SHARE
 
 NO_WAY_OUT: Final = ("engine", "worker", "watch", "web")
-SHARE: Final = "dictation"
-ROOT: Final = f"/srv/{SHARE}"
-_READY: Final = "ready"
-_SETTINGS: Final = f"""
-[web]
-listen = "/run/appliance/web.sock"
-[[share]]
-name = "{SHARE}"
-root = "{ROOT}"
-existing = "process"
-"""
-_START: Final = f"""
+_OUT: Final = """
 ip route replace default via 10.0.2.2
 nft -f /opt/appliance/current/share/appliance/config/nftables.conf
-install -d -o appliance -g appliance -m 2775 {ROOT}
-systemctl start appliance.target
 """
 _REFUSED: Final = frozenset(("EAFNOSUPPORT", "EPERM", "EACCES"))
 _NOWHERE: Final = frozenset(("ENETUNREACH", "EADDRNOTAVAIL", "EPERM"))
@@ -40,23 +28,21 @@ _RUN_SECONDS: Final = 600.0
 _PAGES_SECONDS: Final = 20
 
 
-def prepare(guest: Guest) -> None:
-    """Have a box with its firewall and a share of its own."""
-    lab.bring(guest, _SETTINGS)
-    guest.run(_START)
-    lab.until(guest, "well", SHARE, seconds=_RUN_SECONDS)
-    guest.keep(_READY)
+def _with_a_way_out(guest: Guest) -> None:
+    """Begin with a box at rest, its firewall up, and somewhere to go."""
+    guest.go_back(shares.READY)
+    guest.run(_OUT)
 
 
 def _whole_run(guest: Guest) -> str:
     """A recording comes, its transcript goes back, the pages are asked: no packet wanted out."""
-    guest.go_back(_READY)
-    lab.ask_on(guest, lab.key_of(guest))
-    dropped = [lab.drop(guest, SHARE, ROOT, "talk.wav", lab.hum("talk.wav"))]
+    _with_a_way_out(guest)
+    lab.ask_on(guest, nas.BENCH.key)
+    dropped = [*nas.BENCH.first, nas.BENCH.drop(guest, "talk.wav")]
     lab.until(guest, "done", "talk.wav", seconds=_RUN_SECONDS)
     guest.run(f"sleep {_PAGES_SECONDS}")
     answers = len(lab.asked(guest))
-    wrong = lab.judged(guest, {SHARE: ROOT}, dropped)
+    wrong = lab.judged(guest, {SHARE: FOLDER}, dropped)
     assert not wrong, wrong
     assert _leaks(guest) == 0, "packets wanted out"
     for name in NO_WAY_OUT:
@@ -68,7 +54,7 @@ def _whole_run(guest: Guest) -> str:
 
 def _from_within(guest: Guest) -> str:
     """Each unit tries; the control is that the firewall counts what it catches."""
-    guest.go_back(_READY)
+    _with_a_way_out(guest)
     named = " ".join(f"appliance-{name}.service" for name in NO_WAY_OUT)
     told = json.loads(
         guest.run(f"cd {lab.LAB}; /usr/bin/python3 -m tests.box.guest.inside.reach {named}")
@@ -85,7 +71,7 @@ def _from_within(guest: Guest) -> str:
 
 def _every_wall(guest: Guest) -> str:
     """Every wall of every unit, from within."""
-    guest.go_back(_READY)
+    _with_a_way_out(guest)
     told = guest.run(f"cd {lab.LAB}; /usr/bin/python3 -m tests.box || echo OPEN", timeout=1800)
     assert "OPEN" not in told, told
     held = sum(int(one) for one in re.findall(r"(\d+) hold", told))
@@ -102,7 +88,7 @@ def _leaks(guest: Guest) -> int:
 
 LANE: Final = Lane(
     "no sound leaves the box: nobody who has it can open a way out",
-    prepare,
+    nas.BENCH.prepare,
     {"a whole run": _whole_run, "from within": _from_within},
     {"every wall": _every_wall},
     shift=AS_A_BOX,

@@ -1,7 +1,7 @@
 """What every lane that needs a whole box lays into its guest, and the questions it asks there.
 
-The product's units run, all of them; where a lane says so with the tests' engine, since hearing
-ten seconds takes minutes in there.
+The product's units run, all of them, with the tests' engine: hearing ten seconds takes minutes in
+there (whole).
 
 Not here: file servers (servers), what is asked in there (inside), the lanes.
 """
@@ -60,16 +60,15 @@ class Drop:
     ends: str = "done"
 
 
-def bring(guest: Guest, settings: str, *, own_engine: bool = False) -> None:
-    """Put all in its place; nothing is started. `own_engine`: the product's, and no other."""
+def bring(guest: Guest, settings: str) -> None:
+    """Put all in its place; nothing is started."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for part in _PARTS:
             tar.add(os.path.join(units.TOP, part), part, filter=_without_compiled)
     guest.run(f"mkdir -p {LAB}; tar -C {LAB} -x", data=packed.getvalue())
     guest.put("/etc/appliance/conf.d/lab.toml", settings.encode())
-    if not own_engine:
-        guest.put("/etc/systemd/system/appliance-engine.service.d/99-lab.conf", _ENGINE.encode())
+    guest.put("/etc/systemd/system/appliance-engine.service.d/99-lab.conf", _ENGINE.encode())
     guest.run("systemctl daemon-reload; systemctl -q enable appliance.target")
 
 

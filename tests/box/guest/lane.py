@@ -16,7 +16,8 @@ class Lane:
     """A row of the table."""
 
     proves: str
-    prepare: Callable[[Guest], None]  # once after the boot; it keeps the states it needs
+    # Once after the boot; it keeps the states it needs. Lanes that have the same share a guest.
+    prepare: Callable[[Guest], None]
     cases: Mapping[str, Callable[[Guest], str]]  # each goes back to one; says its figures
     long: Mapping[str, Callable[[Guest], str]] = field(default_factory=dict)  # with --full, too
     shift: int = SLOW  # how its clock goes (machine)

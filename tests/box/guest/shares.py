@@ -74,11 +74,11 @@ class Bench:
         self.well = lab.p99([one.seconds for one in lab.asked(guest)])
         guest.keep(READY)
 
-    def mount(self, guest: Guest, *, own_engine: bool = False) -> None:
+    def mount(self, guest: Guest) -> None:
         """Start the server, and a box that has the share from it."""
         named = {"share": SHARE, "root": ROOT, "source": self.server.source}
         settings = _SETTINGS.format(**named, kind=self.server.kind)
-        lab.bring(guest, settings, own_engine=own_engine)
+        lab.bring(guest, settings)
         guest.run(f"{self.server.make}\n{self.server.start}")
         secrets = f"/etc/appliance/credentials/shares/{SHARE}"
         guest.put(secrets, servers.SECRET.encode())
