@@ -93,7 +93,7 @@ bench-scale: install  ## How it bears a share of 100,000 recordings (minutes; a 
 	.venv-ansible/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r ansible/requirements.lock
 	touch $@
 
-.PHONY: controller release test-box
+.PHONY: controller release test-box test-box-full
 controller: .venv-ansible/installed  ## What provisions boxes: .venv-ansible/bin/ansible-playbook
 
 release: install  ## One signed file for boxes without a network (KEY=ssh key, PYTHONS="3.11 3.13", GPU=1)
@@ -101,10 +101,13 @@ release: install  ## One signed file for boxes without a network (KEY=ssh key, P
 
 # What the lanes need beyond what the tests do: a container, and a virtual machine (kept in .box/,
 # made anew when its parts change).
-test-box: PROGRAMS += mmdebstrap ssh:openssh-client
-test-box: PROGRAMS += qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils mke2fs:e2fsprogs
-test-box: install programs controller  ## What needs a whole box: LANE=provision, or LANE=guest for limits
+test-box test-box-full: PROGRAMS += mmdebstrap ssh:openssh-client
+test-box test-box-full: PROGRAMS += qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils mke2fs:e2fsprogs
+test-box: install programs controller  ## What needs a whole box: LANE=provision, or LANE=guest (limits, NAS, power)
 	$(BIN)/python -m tests.box $(or $(LANE),all)
+
+test-box-full: install programs controller  ## The same with every fault of a NAS and twenty power cuts, two hours
+	$(BIN)/python -m tests.box --full $(or $(LANE),all)
 
 lock: install  ## Write the lock files anew (hashes, no addresses)
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml

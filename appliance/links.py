@@ -56,6 +56,24 @@ def mount_id(path: str, table: str = "/proc/self/mountinfo") -> int:
     return number
 
 
+def came_upon(path: str, was: int, table: str = "/proc/self/mountinfo") -> int:
+    """The mount that somebody is at who was told of `was`, of `mount_id`, before he went there.
+
+    An automount point has the mount that it waits for upon it as soon as somebody goes there.
+    """
+    now, kinds = mount_id(path, table), {}
+    with (
+        contextlib.suppress(OSError),
+        open(table, encoding="utf-8", errors="surrogateescape") as stream,
+    ):
+        for line in stream:
+            before, _, after = line.partition(" - ")
+            number, beneath = map(int, before.split()[:2])
+            kinds[number] = (beneath, after.split()[0])
+    beneath, _ = kinds.get(now, (0, ""))
+    return now if beneath == was and kinds.get(was, (0, ""))[1] == "autofs" else was
+
+
 def _target(path: str) -> str | None:
     try:
         return os.readlink(path)

@@ -112,6 +112,8 @@ def _mount(share: Share, source: str) -> str:
     return (
         f"{_MARK}[Unit]\nDescription=Transcription appliance: the share {share.name}\n"
         "Wants=network-online.target\nAfter=network-online.target\n"
+        # Else five failures in ten seconds end the automount, and nobody mounts it ever again.
+        "StartLimitIntervalSec=0\n"
         f"[Mount]\nWhat={_plain(source)}\nWhere={_plain(share.root)}\nType={kind}\n"
         f"Options={','.join(options)}\nTimeoutSec=30s\n"
     )

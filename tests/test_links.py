@@ -30,6 +30,21 @@ def test_a_kernel_that_does_not_say_what_is_mounted_is_no_failure(
     assert links.resolved(f"{tmp_path}/x") == f"{tmp_path}/x"
 
 
+def test_what_came_upon_an_automount_point_is_the_mount_that_was_meant(tmp_path: Path) -> None:
+    table = tmp_path / "mountinfo"
+    waiting = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n7 1 0:9 / /srv/nas rw - autofs systemd-1 rw\n"
+    mounted = waiting + "9 7 0:12 / /srv/nas rw - cifs //nas/x rw\n"
+    for text, was, now in (
+        (waiting, 7, 7),  # nobody has mounted it yet
+        (mounted, 7, 9),  # who was told of 7 is at 9
+        (mounted, 9, 9),
+        (mounted, 5, 5),  # an earlier one: something else is there now
+        (mounted.replace("autofs", "ext4"), 7, 7),
+    ):
+        table.write_text(text)
+        assert links.came_upon("/srv/nas", was, str(table)) == now
+
+
 def test_a_loop_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     assert links.resolved(f"{tmp_path}/loop/x") == f"{tmp_path}/loop/x"

@@ -42,6 +42,14 @@ def test_a_share_of_a_file_server_has_a_mount_and_an_automount(tmp_path: Path) -
     assert "Type=nfs4" in units[r"srv-court\x2d1.mount"]
 
 
+def test_a_server_that_is_away_for_long_is_mounted_all_the_same(tmp_path: Path) -> None:
+    """systemd gives up an automount whose mount has failed five times in ten seconds."""
+    for name, text in mounting.units(said(tmp_path, SMB + NFS)).items():
+        if name.endswith(".mount"):
+            unit, _, _ = text.partition("[Mount]")
+            assert "StartLimitIntervalSec=0\n" in unit
+
+
 def test_no_password_is_in_a_unit_only_where_it_lies(tmp_path: Path) -> None:
     units = mounting.units(said(tmp_path, SMB + "seal = true\n" + NFS))
     mount = units["srv-meetings.mount"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ from appliance.nouns import Source
 from appliance.states import State, Verdict
 from appliance.store import exports, gates, jobs, schema, shares, sightings
 from appliance.store.ledger import Ledger
-from appliance.watch import watch
+from appliance.watch import standing, supervisor, watch
 from appliance.watch.known import Known, key_of
 from appliance.watch.mounts import Mount, misplaced, mount_of
 from appliance.watch.probe import writable
@@ -379,6 +380,27 @@ def test_a_network_share_that_is_a_local_folder_is_not_mounted(tmp_path: Path) -
     box.close()
 
 
+def test_what_somebody_else_said_of_a_share_is_put_right(watched: Watched) -> None:
+    ready(watched)
+    shares.seen(watched.ledger, "s", state="offline", why="the file server has not answered")
+    watched.skip(6)
+    watched.until(lambda: watched.row.state == "online")
+    assert watched.row.why is None
+
+
+def test_a_share_whose_automount_fails_says_so(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_of: object) -> object:
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr("appliance.watch.standing.mount_of", lambda _at: Mount(7, "autofs", ""))
+    monkeypatch.setattr("appliance.watch.standing.marker.rooted", refuses)
+    found = standing.look(watched.settings.share[0], None)
+    assert not found.online
+    assert str(found.why).startswith("it cannot be mounted")
+
+
 def test_a_gate_somebody_else_closed_opens_once_the_share_takes_a_file(watched: Watched) -> None:
     ready(watched)
     gates.close(watched.ledger, ShareFull(share="s", name="talk.wav"))
@@ -693,6 +715,48 @@ def test_a_child_that_falls_silent_is_killed_and_started_again(tmp_path: Path) -
         until(lambda: child.turn(time.monotonic()) or child.pid not in (None, first))
         child.stop()
         child.end(PATIENCE)
+
+
+def test_a_share_is_shown_down_long_before_its_child_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.watch.supervisor.QUIET_SECONDS", 3.0)
+    settings = settings_for(tmp_path)
+    (tmp_path / "share").mkdir()
+    schema.prepare(settings.state_dir)
+    with Ledger(settings.state_dir) as ledger:
+        child = Child(settings, settings.share[0], deadline=60.0)
+
+        def becomes(state: str) -> bool:
+            supervisor._turn(ledger, [child])
+            return _state(ledger) == state
+
+        until(lambda: becomes("online"))
+        first = child.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        until(lambda: becomes("offline"))
+        assert shares.get(ledger, "s").why == "the file server has not answered for 3 s"
+        os.kill(first, signal.SIGCONT)
+        until(lambda: becomes("online"))
+        assert child.pid == first
+        child.stop()
+        child.end(PATIENCE)
+
+
+def test_a_child_is_where_it_was_when_it_was_last_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its mount may have come only when it looked, or another since."""
+    numbers = iter((3, *[5] * 1_000))
+    monkeypatch.setattr("appliance.watch.supervisor.links.mount_id", lambda _root: next(numbers))
+    settings = settings_for(tmp_path)
+    (tmp_path / "share").mkdir()
+    schema.prepare(settings.state_dir)
+    child = Child(settings, settings.share[0], deadline=60.0)
+    until(lambda: child.turn(time.monotonic()) or child._mount == 5)
+    child.stop()
+    child.end(PATIENCE)
 
 
 def _state(ledger: Ledger) -> str:

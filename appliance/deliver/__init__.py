@@ -56,6 +56,8 @@ _SAYS: Final[Mapping[int, type[ApplianceError]]] = {
     **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO), ShareOffline),
     **dict.fromkeys((errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH), ShareOffline),
     **dict.fromkeys((errno.ENOTCONN, errno.ETIMEDOUT, errno.ECONNRESET), ShareOffline),
+    # CIFS says so of a file that was open when it had to connect anew.
+    **dict.fromkeys((errno.EAGAIN, errno.ECONNABORTED), ShareOffline),
     **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV), SourceMissing),
     errno.ENAMETOOLONG: NameTooLong,
     errno.EEXIST: ExportConflict,  # a folder, or a stranger's file, under one of our hidden names

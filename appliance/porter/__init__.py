@@ -125,7 +125,7 @@ class Porters:
         mount = links.mount_id(share.root)
         if self.hangs_at(mount):
             raise ShareOffline(share=share.name)
-        with self._lent(mount) as porter:
+        with self._lent(share, mount) as porter:
             try:
                 about = journal.carried()
                 porter.talk.send(Errand(verb, job.id, job.attempt, code, detail, about))
@@ -164,7 +164,7 @@ class Porters:
         if self.hangs_at(mount):
             raise ShareOffline(share=share.name)
         try:
-            with self._lent(mount) as porter:
+            with self._lent(share, mount) as porter:
                 yield porter
         except HungUp:
             raise NodeIO(where=share.root, why="a porter died") from None
@@ -200,20 +200,20 @@ class Porters:
     # --- the children ---------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _lent(self, mount: int) -> Iterator[Porter]:
+    def _lent(self, share: Share, mount: int) -> Iterator[Porter]:
         """Lend a porter for one errand; one whose errand ended badly is killed."""
         with contextlib.ExitStack() as unless_well:
             porter = self._take()
-            unless_well.callback(self._bury, porter, mount)
+            unless_well.callback(self._bury, porter, share, mount)
             yield porter
             unless_well.pop_all()
             with self._guard:
                 self._idle.append(porter)
 
-    def _bury(self, porter: Porter, mount: int) -> None:
+    def _bury(self, porter: Porter, share: Share, mount: int) -> None:
         porter.kill()
         with self._guard:
-            self._killed.append((mount, porter))
+            self._killed.append((links.came_upon(share.root, mount), porter))
 
     def _take(self) -> Porter:
         while (porter := self._kept()) is not None:

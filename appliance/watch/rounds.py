@@ -192,6 +192,8 @@ class Rounds:
         told = (state, why, self.method if found.online else None)
         if told != self._told:
             log.info("share %s: %s%s", name, state, f" ({why})" if why else "")
+        known = shares.get(self._ledger, name)  # while we hung the supervisor has spoken for us
+        if told != self._told or (known.state, known.why) != (state, why):
             shares.seen(self._ledger, name, state=state, why=why, method=told[2])
         self._told = told
         gate = gates.named(self._ledger, f"share:{name}")

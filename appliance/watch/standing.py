@@ -16,6 +16,7 @@ from appliance.settings import Share
 from appliance.watch.mounts import Mount, misplaced, mount_of
 
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM})
+_UNMOUNTED: Final = "it cannot be mounted: its file server is away, or refuses the account"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,15 @@ class Standing:
 
 def look(share: Share, marker_id: str | None) -> Standing:
     """Look at a share: mounted, marked, listing. Raises nothing; may hang with its server."""
-    mount = mount_of(os.path.realpath(share.root))
+    root = os.path.realpath(share.root)
+    mount = mount_of(root)
     if why := misplaced(share.kind, mount):
         return Standing(mount, error=ShareOffline(share=share.name), why=why)
     try:
         with marker.rooted(share.name, share.root, marker_id) as root_fd:
-            return Standing(mount, (mount.id, *_listed(root_fd)))
+            listed = _listed(root_fd)
+            mount = mount_of(root)  # an automount point has it only now
+            return Standing(mount, (mount.id, *listed))
     except ShareOffline as error:
         return Standing(mount, error=error, why="its folder is not there, or is empty")
     except ShareWrongMarker as error:
@@ -54,7 +58,8 @@ def look(share: Share, marker_id: str | None) -> Standing:
         denied = error.errno in _DENIED
         kind = ShareDenied if denied else ShareOffline
         named = kind(share=share.name, name=share.root)
-        return Standing(mount, error=named, why=os.strerror(error.errno or 0))
+        why = _UNMOUNTED if mount.fstype == "autofs" else os.strerror(error.errno or 0)
+        return Standing(mount, error=named, why=why)
 
 
 def _listed(root_fd: int) -> tuple[int, int]:

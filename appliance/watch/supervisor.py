@@ -1,8 +1,8 @@
 """Start a child for every share, hear its heartbeat, kill the one that hangs.
 
 This process never touches a share, so no file server can stop it. A child that falls
-silent for 30 s is in a call that its server does not answer: it is killed and started
-again, and its share is offline meanwhile. One that the kernel cannot let go of has no
+silent is in a call that its server does not answer: after 6 s its share is shown offline, after
+30 s it is killed and started again. One that the kernel cannot let go of has no
 successor at the same mount, and one as soon as something else is mounted there.
 
 Not here: what a child does (share, rounds).
@@ -31,7 +31,8 @@ from appliance.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
-DEADLINE_SECONDS: Final = 30.0  # of silence
+QUIET_SECONDS: Final = 6.0  # of silence: people are told; a disk that wakes up may take longer
+DEADLINE_SECONDS: Final = 30.0  # of silence: it is given up
 ONSET_SECONDS: Final = 120.0  # before its first sign: it is starting, not at the share yet
 BACK_OFF_SECONDS: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 HUNG_SECONDS: Final = 5.0  # the longest pause where the server hung: asking it costs it nothing
@@ -41,6 +42,7 @@ STOP_SECONDS: Final = 5.0
 KILL_SECONDS: Final = 2.0
 _TURN_SECONDS: Final = 0.5
 _SILENT: Final = "the file server does not answer"
+_QUIET: Final = "the file server has not answered for {seconds:g} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Child:
         self._pulse = -1
         self._heard = self._began = self._start_due = 0.0
         self._deaths = 0
-        self._spoke = self._hung = False
+        self._spoke = self._hung = self._quiet = False
         self._mount = 0
         self._left: list[subprocess.Popen[bytes]] = []  # killed, and held by the kernel
 
@@ -87,10 +89,18 @@ class Child:
             self._leave_behind(now)
         elif now - self._heard > (self._deadline if self._spoke else ONSET_SECONDS):
             self._hung = True
+            self._mount = links.came_upon(self.share.root, self._mount)
             self._process.kill()
             log.warning("share %s: %s", self.share.name, _SILENT)
             return Death(_SILENT, hung=True)
         return None
+
+    def falls_quiet(self, now: float) -> bool:
+        """Whether its server does not answer, said once for each time."""
+        lives = self._process is not None and self._spoke and not self._hung
+        quiet = lives and now - self._heard > QUIET_SECONDS and not _is_starved(self.pid)
+        self._quiet, before = quiet, self._quiet
+        return quiet and not before
 
     def _leave_behind(self, now: float) -> None:
         """Go on without a child that does not die, where its mount has made way for another."""
@@ -112,12 +122,13 @@ class Child:
         os.close(theirs)
         self._mount = links.mount_id(self.share.root)
         self._pulse, self._heard, self._began = pulse, now, now
-        self._spoke = self._hung = False
+        self._spoke = self._hung = self._quiet = False
 
     def _hear(self, now: float) -> None:
         with contextlib.suppress(BlockingIOError):
             if os.read(self._pulse, 4096):
                 self._heard, self._spoke = now, True
+                self._mount = links.mount_id(self.share.root)
 
     def _bury(self, now: float, why: str) -> Death | None:
         hung = self._hung  # then its death was told when it fell silent
@@ -187,8 +198,9 @@ def watch(
 
 def _turn(ledger: Ledger, children: Sequence[Child]) -> None:
     for child in children:
-        death = child.turn(time.monotonic())
-        if death is None:
+        now = time.monotonic()
+        death, quiet = child.turn(now), child.falls_quiet(now)
+        if death is None and not quiet:
             continue
         try:
             _write_down(ledger, child.share.name, death)
@@ -199,10 +211,23 @@ def _turn(ledger: Ledger, children: Sequence[Child]) -> None:
             log.warning("share %s: %s", child.share.name, trouble, extra=told)
 
 
-def _write_down(ledger: Ledger, name: str, death: Death) -> None:
+def _write_down(ledger: Ledger, name: str, death: Death | None) -> None:
+    """Note how a share's child ended; one that is only quiet takes that back by itself."""
+    if death is None:
+        why = _QUIET.format(seconds=QUIET_SECONDS)
+        log.warning("share %s: %s", name, why)
+        shares.seen(ledger, name, state="offline", why=why)
+        return
     shares.seen(ledger, name, state="offline" if death.hung else "unknown", why=death.why)
     if death.hung:
         ledger.insist(lambda: gates.close(ledger, ShareOffline(share=name)))
+
+
+def _is_starved(pid: int | None) -> bool:
+    """Whether a process would go on if it were given a processor: no server keeps it waiting."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as stream:
+        return stream.read().rpartition(b") ")[2][:1] == b"R"
+    return False
 
 
 def _end(children: Sequence[Child]) -> None:

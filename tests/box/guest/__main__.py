@@ -1,25 +1,34 @@
-"""`python -m tests.box.guest [LANE[:CASE]…]`: boot a guest for each lane, run its cases.
+"""`python -m tests.box.guest [--full] [LANE[:CASE]…]`: a guest for each lane, and its cases.
 
-CASE is how the names of those begin that are wanted.
+CASE is how the names of those begin that are wanted. With `--full` those that take long, too.
 
 Exit 0 when every case of every lane passed, 2 where no guest can be made.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.box.guest import image, limits
+from tests.box.guest import egress, image, limits, nas, nfs, power, whole
 from tests.box.guest.lane import Lane
-from tests.box.guest.machine import Guest, stop_on_term
+from tests.box.guest.machine import Guest, stop_on_term, woken
 
-LANES: Final[Mapping[str, Lane]] = {"limits": limits.LANE}
+LANES: Final[Mapping[str, Lane]] = {
+    "limits": limits.LANE,
+    "nas": nas.LANE,
+    "egress": egress.LANE,
+    "whole": whole.LANE,
+    "nfs": nfs.LANE,
+    "power": power.LANE,
+}
+FULL: Final = "--full"
 
 
 def main(wanted: Sequence[str] = ()) -> int:
@@ -27,6 +36,8 @@ def main(wanted: Sequence[str] = ()) -> int:
     if (why := image.missing()) is not None:
         say(why)
         return 2
+    full = FULL in wanted
+    wanted = [one for one in wanted if one != FULL]
     asked = [one.partition(":") for one in wanted or LANES]
     if unknown := {name for name, _, _ in asked} - LANES.keys():
         say(f"no lane {', '.join(sorted(unknown))}; there are {', '.join(LANES)}")
@@ -35,32 +46,50 @@ def main(wanted: Sequence[str] = ()) -> int:
     began = time.monotonic()
     disk = image.made()
     say(f"the disk took {_since(began)}")
-    failed = sum(_lane(name, LANES[name], case, disk) for name, _, case in asked)
+    failed = 0
+    for _, group in itertools.groupby(asked, lambda one: LANES[one[0]].prepare):
+        lanes = [(name, LANES[name], case) for name, _, case in group]
+        failed += _guest(disk, lanes, full=full)
     say(f"{failed} failed; {_since(began)} in all")
     return 1 if failed else 0
 
 
-def _lane(name: str, lane: Lane, wanted: str, disk: Path) -> int:
-    """Run the cases of one lane that begin with `wanted`; how many failed."""
-    say(f"{name}: {lane.proves}")
+def _guest(disk: Path, lanes: Sequence[tuple[str, Lane, str]], *, full: bool) -> int:
+    """Run the cases of lanes that share a guest, those that begin as is wanted; how many failed."""
+    todo = {
+        name: {
+            case: run
+            for case, run in {**lane.cases, **(lane.long if full or wanted else {})}.items()
+            if case.startswith(wanted)
+        }
+        for name, lane, wanted in lanes
+    }
+    if not any(todo.values()):
+        return 0
+    name, first, _ = lanes[0]
     failed, began = 0, time.monotonic()
-    with Guest(disk, image.KEPT / name) as guest:
-        say(f"  booted after {_since(began)}")
+    with woken(disk, image.KEPT / name, shift=first.shift, careful=first.careful) as guest:
+        say(f"a guest for {', '.join(todo)}: awake after {_since(began)}")
         began = time.monotonic()
-        lane.prepare(guest)
-        say(f"  prepared in {_since(began)}")
-        for case, run in lane.cases.items():
-            if not case.startswith(wanted):
-                continue
-            began = time.monotonic()
-            try:
-                say(f"  {case}: {run(guest)} [{_since(began)}]")
-            except (AssertionError, subprocess.SubprocessError, TimeoutError) as error:
-                failed += 1
-                said = getattr(error, "stderr", None) or b""
-                say(f"  {case}: FAILED: {error} {said.decode('utf-8', 'replace')}")
-                say(guest.run("journalctl -u 'appliance-*' -n 25 -o cat --no-pager", check=False))
+        first.prepare(guest)
+        say(f"prepared in {_since(began)}")
+        for name, lane, _ in lanes:
+            say(f"{name}: {lane.proves}")
+            failed += sum(_case(guest, case, run) for case, run in todo[name].items())
     return failed
+
+
+def _case(guest: Guest, name: str, run: Callable[[Guest], str]) -> int:
+    """Run one; 1 where it failed."""
+    began = time.monotonic()
+    try:
+        say(f"  {name}: {run(guest)} [{_since(began)}]")
+    except (AssertionError, subprocess.SubprocessError, TimeoutError) as error:
+        said = getattr(error, "stderr", None) or b""
+        say(f"  {name}: FAILED: {error} {said.decode('utf-8', 'replace')}")
+        say(guest.run("journalctl -u 'appliance-*' -n 25 -o cat --no-pager", check=False))
+        return 1
+    return 0
 
 
 def _since(began: float) -> str:

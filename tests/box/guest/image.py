@@ -24,7 +24,9 @@ SUITE: Final = "bookworm"
 PACKAGES: Final = (
     *("systemd", "systemd-sysv", "dbus", "udev", "libpam-systemd", "openssh-server", "procps"),
     *("python3", "python3-venv", "python3-systemd", "iproute2", "kmod", "e2fsprogs"),
-    *("linux-image-cloud-amd64", "initramfs-tools"),
+    *("linux-image-cloud-amd64", "initramfs-tools", "nftables"),
+    # The box as a client of file servers, and the servers.
+    *("cifs-utils", "nfs-common", "samba", "nfs-kernel-server"),
 )
 PROGRAMS: Final = (
     *("qemu-system-x86_64", "qemu-img", "mmdebstrap", "mke2fs", "ssh", "ssh-keygen", "chroot"),
@@ -40,6 +42,8 @@ printf '[Match]\\nName=eth0\\n[Network]\\nAddress=10.0.2.15/24\\nLinkLocalAddres
 echo '/dev/vda / ext4 rw,relatime 0 1' > /etc/fstab
 systemctl -q enable systemd-networkd ssh
 systemctl -q mask systemd-networkd-wait-online e2scrub_reap apt-daily.timer apt-daily-upgrade.timer
+# A lane starts its file server by itself, in a network of the server's own.
+systemctl -q mask smbd nmbd samba-ad-dc nfs-server nfs-blkmap rpcbind.service rpcbind.socket
 python3 -m venv --system-site-packages /opt/appliance/current
 /opt/appliance/current/bin/python -m pip install --quiet --no-index --find-links /wheels \\
   --no-warn-script-location transcription-appliance

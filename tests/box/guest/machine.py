@@ -1,6 +1,7 @@
 """A running guest: boot it, keep its state, go back to that, run commands in it.
 
-A snapshot holds disk and memory; going back to it takes seconds where a boot takes a minute.
+A snapshot holds disk and memory; going back to it takes seconds where a boot takes a minute. So
+one machine is booted and kept, and each lane goes on from a copy of that.
 
 Not here: its disk (image), what is asked of it (the lanes).
 """
@@ -15,8 +16,9 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from tests.box.guest import image
 
@@ -24,10 +26,14 @@ _BOOT_SECONDS: Final = 900.0  # by our clock, as all patience here
 _RETURN_SECONDS: Final = 300.0
 _RUN_SECONDS: Final = 900.0
 _MEMORY_MB: Final = 2048
+# Its clock goes by what it computes, so that a busy machine around it changes no figure: an
+# instruction takes 2 ** shift nanoseconds of it.
+_CLOCK: Final = "shift={shift},sleep=on"
+SLOW: Final = 2  # 250 million instructions in a second of its clock
+AS_A_BOX: Final = 0  # 1000: the smallest of boxes
+_BOOTED: Final = "booted"
 _MACHINE: Final = (
     *("-machine", "q35,vmport=off,i8042=off,hpet=off", "-accel", "tcg,tb-size=512"),
-    # Its clock goes by what it computes, so that a busy machine around it changes no figure.
-    *("-icount", "shift=2,sleep=on"),
     *("-cpu", "max", "-smp", "1", "-m", str(_MEMORY_MB), "-nodefaults", "-no-user-config"),
     *("-display", "none", "-device", "virtio-rng-pci"),
 )
@@ -40,36 +46,49 @@ _KERNEL: Final = (
 class Guest:
     """A machine that runs, on loopback. `with` ends it."""
 
-    def __init__(self, disk: Path, folder: Path) -> None:
-        """Boot a copy of `disk`, which is kept in `folder`; it answers when this returns."""
+    def __init__(
+        self,
+        disk: Path,
+        folder: Path,
+        *,
+        shift: int = SLOW,
+        careful: bool = False,
+        state: str | None = None,
+    ) -> None:
+        """Run on `disk`, which is made over; everything lies in `folder`. It answers then.
+
+        `shift`: how its clock goes. `careful`: what it has written to its disk survives a cut of
+        its power, and nothing else does. `state`: the kept one to wake up in, instead of a boot.
+        """
         self._folder = folder
         self._port = _free_port()
         self._monitor = folder / "qmp"
         self._line = str(folder / "ssh")  # one for all commands
         self.kept: set[str] = set()  # the states that it can go back to
-        self._disk = folder / "disk.qcow2"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        over = ("-f", "qcow2", "-F", "qcow2", "-b", str(disk))  # what it writes lies beside
-        subprocess.run(["qemu-img", "create", "-q", *over, str(self._disk)], check=True)
-        self._started()
+        self._disk = disk
+        self._shift = shift
+        self._cache = "none" if careful else "unsafe"
+        self._start(state)
+
+    def _start(self, state: str | None = None) -> None:
+        self._started(() if state is None else ("-loadvm", state))
         try:
             self._until_it_answers(_BOOT_SECONDS)
         except BaseException:
             self.end()
             raise
 
-    def _started(self) -> None:
+    def _started(self, more: Sequence[str]) -> None:
         network = f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{self._port}-:22"
+        drive = f"file={self._disk},if=none,id=d0,format=qcow2,cache={self._cache}"
         argv = [
-            *("qemu-system-x86_64", *_MACHINE),
+            *("qemu-system-x86_64", *_MACHINE, "-icount", _CLOCK.format(shift=self._shift)),
             *("-kernel", image.KEPT / "kernel", "-initrd", image.KEPT / "initrd"),
-            *("-append", _KERNEL),
-            *("-drive", f"file={self._disk},if=none,id=d0,format=qcow2,cache=unsafe"),
+            *("-append", _KERNEL, "-drive", drive),
             *("-device", "virtio-blk-pci,drive=d0", "-netdev", network),
             *("-device", "virtio-net-pci,netdev=n0,romfile="),
             *("-chardev", f"file,id=c0,path={self._folder / 'console'}", "-serial", "chardev:c0"),
-            *("-qmp", f"unix:{self._monitor},server=on,wait=off"),
+            *("-qmp", f"unix:{self._monitor},server=on,wait=off", *more),
         ]
         with open(self._folder / "qemu", "wb") as told:
             self._qemu = subprocess.Popen(
@@ -84,9 +103,34 @@ class Guest:
 
     def end(self) -> None:
         """End it at once, as a cut of its power would."""
-        self._hang_up()
         self._qemu.kill()
         self._qemu.wait()
+        self._hang_up()
+
+    def power_up(self) -> None:
+        """Boot from what is on its disk."""
+        self._start()
+
+    def reboot(self) -> None:
+        """Have it shut down in good order and boot; it answers when this returns."""
+        before = self.run("cat /proc/sys/kernel/random/boot_id")
+        self.run("systemctl reboot", check=False)
+        self._hang_up()
+        until = time.monotonic() + _BOOT_SECONDS
+        while time.monotonic() < until:
+            self._until_it_answers(_BOOT_SECONDS)
+            if self.run("cat /proc/sys/kernel/random/boot_id", check=False) not in ("", before):
+                return
+            self._hang_up()
+            time.sleep(1.0)
+        raise TimeoutError("it does not come up again")
+
+    def shut(self) -> None:
+        """End it with all that it knows on its disk, kept states as well."""
+        self._hang_up()
+        with contextlib.suppress(OSError):  # it may be gone before it has answered
+            self._command("quit")
+        self._qemu.wait(_RETURN_SECONDS)
 
     # --- its state ------------------------------------------------------------------------------
 
@@ -113,8 +157,9 @@ class Guest:
             ):
                 lines.write(json.dumps({"execute": execute, "arguments": arguments}) + "\n")
                 lines.flush()
-                while "event" in (answer := json.loads(lines.readline())):
-                    pass
+                answer: dict[str, Any] = {"event": ""}
+                while "event" in answer:  # one that quits may say nothing more
+                    answer = json.loads(lines.readline() or "{}")
             if answer.get("return"):  # a monitor's command that works says nothing
                 raise RuntimeError(f"{line}: {answer['return']}")
 
@@ -169,8 +214,38 @@ class Guest:
             with contextlib.suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
                 self.run(f"date -s @{time.time():.3f} >/dev/null", timeout=60)
                 return
+            self._hang_up()  # a line to a machine that is no more would wait for ever
             time.sleep(0.5)
         raise TimeoutError(f"no answer after {patience:g} s: {self._folder}/console")
+
+
+def woken(disk: Path, folder: Path, *, shift: int, careful: bool = False) -> Guest:
+    """A machine of one's own that has booted a moment ago; `disk` is what it was booted from."""
+    kept = _booted(disk, shift)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    own = folder / "disk.qcow2"
+    subprocess.run(["cp", "--reflink=auto", str(kept), str(own)], check=True)
+    return Guest(own, folder, shift=shift, careful=careful, state=_BOOTED)
+
+
+def _booted(disk: Path, shift: int) -> Path:
+    """Disk and memory of a machine that has booted, made where there is none."""
+    kept = disk.with_name(f"{disk.stem}-booted-{shift}.qcow2")
+    if kept.exists():
+        return kept
+    folder = image.KEPT / _BOOTED
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    own = folder / "disk.qcow2"
+    over = ("-f", "qcow2", "-F", "qcow2", "-b", str(disk))  # what it writes lies beside
+    subprocess.run(["qemu-img", "create", "-q", *over, str(own)], check=True)
+    with Guest(own, folder, shift=shift) as guest:
+        guest.run("systemctl is-system-running --wait || true")
+        guest.keep(_BOOTED)
+        guest.shut()
+    os.replace(own, kept)
+    return kept
 
 
 def _free_port() -> int:
