@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 from typing import Final
 
+from image.controller import Controller, Played
 from tests.box import container, units
 from tests.box.container import Container
 from tests.box.provision import bare, bundles
-from tests.box.provision.controller import Controller, Played
 
 SAMPLES: Final = Path(units.TOP, "appliance", "selftest", "samples")
 COMMAND: Final = "/usr/local/sbin/appliance-release"
