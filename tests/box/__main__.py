@@ -26,6 +26,7 @@ def say(line: str) -> None:
 LANES: Final[Mapping[str, str]] = {
     "provision": "tests.box.provision.__main__",
     "guest": "tests.box.guest.__main__",
+    "image": "tests.box.image",
 }
 
 

@@ -15,6 +15,8 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
@@ -35,23 +37,59 @@ _KERNEL: Final = (
     "root=/dev/vda rw console=ttyS0 quiet loglevel=4 systemd.show_status=0 net.ifnames=0 "
     "mitigations=off"
 )
+_BOOT_ID: Final = "cat /proc/sys/kernel/random/boot_id"
+_FIRMWARE: Final = "/usr/share/OVMF"  # of Debian's package ovmf
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a guest begins to run, and how one gets in."""
+
+    words: Callable[[Path], Sequence[object]]  # for qemu; given a folder for what it writes
+    key: Path  # of root, in there
+    kind: str = "qcow2"  # of its disk
+    size: str = ""  # "": as large as that
+    doors: Sequence[int] = ()  # beside ssh's
+
+
+def linux(_folder: Path) -> Sequence[object]:
+    """qemu itself loads the kernel."""
+    return (
+        *("-kernel", image.KEPT / "kernel", "-initrd", image.KEPT / "initrd"),
+        *("-append", _KERNEL),
+    )
+
+
+def firmware(folder: Path) -> Sequence[object]:
+    """UEFI looks on the disk for a loader; there is a screen, as before a PC."""
+    shutil.copy(f"{_FIRMWARE}/OVMF_VARS_4M.fd", folder / "vars")
+    code = f"if=pflash,format=raw,readonly=on,file={_FIRMWARE}/OVMF_CODE_4M.fd"
+    return (
+        *("-drive", code, "-drive", f"if=pflash,format=raw,file={folder / 'vars'}"),
+        *("-device", "VGA"),
+    )
+
+
+WITH_KERNEL: Final = Start(linux, image.KEPT / "key")
 
 
 class Guest:
     """A machine that runs, on loopback. `with` ends it."""
 
-    def __init__(self, disk: Path, folder: Path) -> None:
+    def __init__(self, disk: Path, folder: Path, start: Start = WITH_KERNEL) -> None:
         """Boot a copy of `disk`, which is kept in `folder`; it answers when this returns."""
         self._folder = folder
-        self._port = _free_port()
+        self._start = start
+        self.doors = {port: _free_port() for port in (22, *start.doors)}  # in there → out here
         self._monitor = folder / "qmp"
         self._line = str(folder / "ssh")  # one for all commands
         self.kept: set[str] = set()  # the states that it can go back to
         self._disk = folder / "disk.qcow2"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        over = ("-f", "qcow2", "-F", "qcow2", "-b", str(disk))  # what it writes lies beside
-        subprocess.run(["qemu-img", "create", "-q", *over, str(self._disk)], check=True)
+        over = ("-f", "qcow2", "-F", start.kind, "-b", str(disk))  # what it writes lies beside
+        made = [str(self._disk), start.size] if start.size else [str(self._disk)]
+        subprocess.run(["qemu-img", "create", "-q", *over, *made], check=True)
         self._started()
         try:
             self._until_it_answers(_BOOT_SECONDS)
@@ -60,13 +98,12 @@ class Guest:
             raise
 
     def _started(self) -> None:
-        network = f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{self._port}-:22"
+        doors = [f"hostfwd=tcp:127.0.0.1:{out}-:{port}" for port, out in self.doors.items()]
+        network = ",".join(("user,id=n0,restrict=on", *doors))
         argv = [
-            *("qemu-system-x86_64", *_MACHINE),
-            *("-kernel", image.KEPT / "kernel", "-initrd", image.KEPT / "initrd"),
-            *("-append", _KERNEL),
+            *("qemu-system-x86_64", *_MACHINE, *self._start.words(self._folder)),
             *("-drive", f"file={self._disk},if=none,id=d0,format=qcow2,cache=unsafe"),
-            *("-device", "virtio-blk-pci,drive=d0", "-netdev", network),
+            *("-device", "virtio-blk-pci,drive=d0,bootindex=1", "-netdev", network),
             *("-device", "virtio-net-pci,netdev=n0,romfile="),
             *("-chardev", f"file,id=c0,path={self._folder / 'console'}", "-serial", "chardev:c0"),
             *("-qmp", f"unix:{self._monitor},server=on,wait=off"),
@@ -100,6 +137,19 @@ class Guest:
         self._hang_up()
         self._command(f"loadvm {name}")
         self._until_it_answers(_RETURN_SECONDS)
+
+    def boot_again(self) -> None:
+        """Let it shut down in good order and boot once more; it answers when this returns."""
+        was = self.run(_BOOT_ID)
+        self.run("systemctl reboot", check=False)
+        until = time.monotonic() + _BOOT_SECONDS
+        while time.monotonic() < until:
+            self._hang_up()
+            with contextlib.suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
+                if self.run(_BOOT_ID, timeout=60) != was:
+                    return
+            time.sleep(1.0)
+        raise TimeoutError(f"no answer after {_BOOT_SECONDS:g} s: {self._folder}/console")
 
     def _command(self, line: str) -> None:
         """Have qemu's monitor do something. Raises RuntimeError with what it says."""
@@ -152,8 +202,8 @@ class Guest:
         known = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes")
         options = [word for option in (*known, "ConnectTimeout=60") for word in ("-o", option)]
         options += ["-o", "ControlMaster=auto", "-o", "ControlPersist=120", "-S", self._line]
-        key = str(image.KEPT / "key")
-        to = ["-p", str(self._port), "root@127.0.0.1"]
+        key = str(self._start.key)
+        to = ["-p", str(self.doors[22]), "root@127.0.0.1"]
         return ["ssh", "-q", "-F", "none", "-i", key, *options, *to]
 
     def _hang_up(self) -> None:
