@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -125,6 +127,27 @@ def test_wrong_settings_stay_where_they_are_and_a_note_says_why(at: Places) -> N
     Path(at.esp, "appliance.toml").write_text("[worker]\ncount = 2\n")
     take.take(at, right)
     assert [path.name for path in Path(at.esp).iterdir()] == ["appliance.toml.taken"]
+
+
+def test_the_release_says_in_words_what_is_wrong(
+    at: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*words: str, settings: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "appliance", "--settings", settings, *words]
+        more = {"APPLIANCE_STATE_DIR": f"{at.etc}/state"}
+        return subprocess.run(
+            argv, capture_output=True, text=True, check=False, env={**os.environ, **more}
+        )
+
+    monkeypatch.setattr(asked, "appliance", run)
+    Path(at.etc, "appliance.toml").write_text('[[share]]\nname = "d"\nroot = "/srv/d"\n')
+    Path(at.esp, "appliance.toml").write_text("[worker]\ncuont = 2\n[profile.default]\nbeam = 99\n")
+    (told,) = take.take(at)
+    assert "cuont: unknown, did you mean count?" in told
+    assert "beam" in told
+    assert at.run not in told
+    Path(at.esp, "appliance.toml").write_text("[worker]\ncount = 2\n")
+    assert take.take(at) == ["appliance.toml was taken from the boot partition."]
 
 
 def test_an_end_that_an_editor_added_is_no_obstacle(at: Places) -> None:

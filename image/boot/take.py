@@ -12,9 +12,11 @@ Not here: what settings there are (the release judges them), showing what came o
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -84,8 +86,15 @@ def waiting(esp: str = ESP) -> Mapping[str, str]:
 
 def judged(file: str) -> str | None:
     """What the release that runs finds wrong with a file of settings; None where nothing is."""
-    done = asked.appliance("settings", "check", settings=file)
-    return (done.stderr or done.stdout).strip() if done.returncode else None
+    done = asked.appliance("--json", "settings", "check", settings=file)
+    if not done.returncode:
+        return None
+    try:
+        said = str(json.loads(done.stderr)["message"])
+    except (ValueError, LookupError):
+        return done.stderr.strip() or "the appliance does not say why."
+    _which_has_how_many, _, mistakes = said.partition("\n")
+    return textwrap.dedent(mistakes).strip() or said
 
 
 def _text(file: str) -> str:
