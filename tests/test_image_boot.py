@@ -120,7 +120,7 @@ def test_wrong_settings_stay_where_they_are_and_a_note_says_why(at: Places) -> N
         return f"{file.replace('appliance.toml', take.SETTINGS)}: worker.cuont: unknown"
 
     (told,) = take.take(at, judge)
-    assert "was not taken: appliance.toml: worker.cuont: unknown" in told
+    assert "was not taken: worker.cuont: unknown" in told
     assert Path(at.etc, take.SETTINGS).read_text() == "# those before\n"
     note = Path(at.esp, "appliance.toml.ERROR.txt").read_text()
     assert "worker.cuont: unknown" in note

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,13 +97,10 @@ def _row(label: str, lines: Sequence[str]) -> list[str]:
     return [f"  {label:<{_LABEL}}{first}", *(f"  {'':<{_LABEL}}{line}" for line in others)]
 
 
-def _folded(text: str, width: int = 76) -> list[str]:
+def _folded(text: str) -> list[str]:
     """Lines that fit a screen of 80 letters; a file's mistakes are a line each."""
-    return [
-        f"  {line[at : at + width]}"
-        for line in text.split("; ")
-        for at in range(0, len(line), width)
-    ]
+    wrap = textwrap.TextWrapper(76, break_on_hyphens=False)
+    return [f"  {line}" for mistake in text.split("; ") for line in wrap.wrap(mistake)]
 
 
 def _host(address: str) -> str:

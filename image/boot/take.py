@@ -124,7 +124,7 @@ def _settings(text: str, at: Places, judge: Judge) -> None:
     why = judge(os.path.join(folder, "appliance.toml"))
     shutil.rmtree(folder)
     if why is not None:
-        raise Wrong(why.replace(ours, "appliance.toml").replace(folder, at.etc))
+        raise Wrong(why.replace(f"{ours}: ", "").replace(folder, at.etc))
     os.makedirs(os.path.dirname(target), exist_ok=True)
     asked.write(target, text)
 
