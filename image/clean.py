@@ -82,8 +82,8 @@ def left_over(root: Path) -> Iterator[str]:
 def settle_times(root: Path, epoch: int) -> None:
     """No file is younger than what it was made of: the hour of the making tells nobody anything."""
     for path in _all(root):
-        if os.lstat(path).st_mtime > epoch:
-            os.utime(path, (epoch, epoch), follow_symlinks=False)
+        hour = min(int(os.lstat(path).st_mtime), epoch)
+        os.utime(path, (hour, hour), follow_symlinks=False)
 
 
 def _empty(folder: Path) -> None:

@@ -5,6 +5,7 @@ Not here: a disk that boots (`make test-box LANE=image`).
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -103,6 +104,15 @@ def test_what_a_list_forgets_is_found_all_the_same(
     (used / file).write_text(content)
     (found,) = clean.left_over(used)
     assert why in found
+
+
+def test_no_file_is_younger_than_the_commit(used: Path) -> None:
+    (used / "etc/link").symlink_to("nowhere")
+    old = used / "etc/shadow"
+    os.utime(old, (1_000, 1_000))
+    clean.settle_times(used, 2_000)
+    hours = {path.name: path.lstat().st_mtime for path in used.rglob("*")}
+    assert (hours.pop("shadow"), set(hours.values())) == (1_000, {2_000})
 
 
 # --- its files ----------------------------------------------------------------------------------
