@@ -30,6 +30,10 @@ cd "{folder}"
 mount -t overlay overlay -o "lowerdir={root},upperdir=rw/upper,workdir=rw/work" root
 : > "{folder}/root/etc/fstab"; rm -f "{folder}/root/etc/machine-id"
 """
+# Empty is no first boot, at which systemd would enable whatever there is.
+_IN_PLACE: Final = """
+: > "{root}/etc/machine-id"
+"""
 _START: Final = """
 for group in {groups}; do echo $$ > $group/cgroup.procs; done
 {prepare}
@@ -102,7 +106,7 @@ def started(
     binds = [f"--bind-ro={path}" for path in shown] + ["--bind-ro=/dev/null:/etc/fstab"] * keep
     script = _START.format(
         groups=" ".join(map(str, made)),
-        prepare="" if keep else _OVERLAY.format(folder=folder, root=root),
+        prepare=(_IN_PLACE if keep else _OVERLAY).format(folder=folder, root=root),
         top=root if keep else folder / "root",
         bind=" ".join(binds),
         calls=_CALLS,
