@@ -153,7 +153,6 @@ def provisioned(root: Path, folder: Path, release: Path, key: Path) -> None:
         "appliance_bundle": str(release),
         "appliance_release_signers": [signer],
         "appliance_apt_update": False,
-        "appliance_patience": 180,
         # Strangers' files are decoded behind every wall or not at all.
         "appliance_settings": {"worker": {"require_isolation": True}},
         "appliance_shares": [{"name": screen.SHARE, "samba": [identity.DROPPER]}],

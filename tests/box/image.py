@@ -174,7 +174,7 @@ def first(guest: Guest, begun: float) -> None:
     who = guest.run("cat /etc/machine-id /etc/hostname").split()
     expect(len(who[0]) == 32 and int(keys) >= 2, f"it is {who[1]}, with {keys} keys of ssh")
     locked = guest.run("passwd --status root").split()[1]
-    sshd = guest.run("sshd -T").splitlines()
+    sshd = guest.run("/usr/sbin/sshd -T").splitlines()
     wanted = {"permitrootlogin without-password", "passwordauthentication no"}
     expect(locked == "L" and wanted <= set(sshd), "root has no password, and ssh asks for none")
     there = guest.run("ls /efi").split()
@@ -229,7 +229,7 @@ def comes_in(guest: Guest, folder: Path) -> None:
     form = {"code": code[1], "name": "anna", "password": _PASSWORD}
     became = page.status(door, "/setup", host=_ADDRESS, form=form)
     expect(became == 303, "the code on the screen makes the first admin", str(became))
-    guest.run("appliance-boot screen")
+    guest.run("/usr/local/sbin/appliance-boot screen")
     text = _screen(guest)
     expect(code[1] not in text and word[1] not in text, "and then the screen shows no secret", text)
     sample = TOP / "appliance/selftest/samples/welcome-english.wav"
