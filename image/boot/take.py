@@ -93,7 +93,7 @@ def judged(file: str) -> str | None:
         said = str(json.loads(done.stderr)["message"])
     except (ValueError, LookupError):
         return done.stderr.strip() or "the appliance does not say why."
-    _which_has_how_many, _, mistakes = said.partition("\n")
+    _, _, mistakes = said.partition("\n")  # its first line names the file, and how many
     return textwrap.dedent(mistakes).strip() or said
 
 
