@@ -162,8 +162,7 @@ def provisioned(root: Path, folder: Path, release: Path, key: Path) -> None:
         if played.status:
             raise NotMade(f"the playbooks do not end well:\n{played.text[-6000:]}")
         _do(box, "systemctl", "stop", "appliance.target", "appliance-*", "nginx", "smbd")
-        shutil.copytree(_FILES, root, dirs_exist_ok=True)
-        _put_program(root)
+        put_files(root)
         _do(box, "systemd-sysusers")
         _do(box, "systemctl", "daemon-reload")
         _do(box, "systemctl", "mask", *_MASKED)
@@ -179,13 +178,20 @@ def provisioned(root: Path, folder: Path, release: Path, key: Path) -> None:
     (issues / "appliance.issue").symlink_to(screen.SCREEN)
 
 
-def _put_program(root: Path) -> None:
-    target = root / _PROGRAM
-    target.mkdir(parents=True)
-    for file in sorted(_BOOT.glob("*.py")):
-        shutil.copyfile(file, target / file.name)
-    for path in (root / _PROGRAM, *root.joinpath(_PROGRAM).iterdir()):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+def put_files(root: Path) -> None:
+    """Put the image's own files and its program, with the rights that they need, whatever they
+    have in the checkout.
+    """
+    wanted = {str(file.relative_to(_FILES)): file for file in _FILES.rglob("*") if file.is_file()}
+    wanted |= {f"{_PROGRAM}/{file.name}": file for file in _BOOT.glob("*.py")}
+    for name, file in sorted(wanted.items()):
+        target = root / name
+        for folder in reversed(Path(name).parents):
+            if not (root / folder).exists():
+                (root / folder).mkdir()
+                (root / folder).chmod(0o755)
+        shutil.copyfile(file, target)
+        target.chmod(0o755 if os.access(file, os.X_OK) else 0o644)
 
 
 def _do(box: Container, *argv: str) -> None:

@@ -150,6 +150,17 @@ def test_what_is_run_may_be_run() -> None:
             assert subprocess.run(["sh", "-n", path], check=False).returncode == 0
 
 
+def test_files_have_the_rights_they_need_whatever_the_checkout_says(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir(mode=0o711)
+    build.put_files(tmp_path)
+    modes = {
+        str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")
+    }
+    assert modes["etc"] == 0o711
+    assert modes["etc/systemd/system"] == modes["usr/local/sbin/appliance-boot"] == 0o755
+    assert modes["etc/fstab"] == modes["usr/local/lib/appliance-boot/boot/take.py"] == 0o644
+
+
 def test_the_settings_of_the_image_are_right() -> None:
     assert load(str(ROOT / "etc/appliance/conf.d/10-image.toml")).worker.require_cgroups
 
