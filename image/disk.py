@@ -50,7 +50,8 @@ ROOM: Final = Partition(3, "appliance-root-b", ROOT.kind, ROOT.mib)  # nothing i
 DATA: Final = Partition(4, "appliance-data", "linux", 1024)
 LAYOUT: Final = (ESP, ROOT, ROOM, DATA)
 _KERNEL: Final = (
-    f"root=PARTLABEL={ROOT.name} rw quiet "
+    # What the kernel misses of hardware would be written over what people are to read.
+    f"root=PARTLABEL={ROOT.name} rw quiet loglevel=3 "
     # Nobody stands beside it: it mends its disk without asking, and starts again after a panic.
     "fsck.repair=yes panic=30 "
     # What is mounted stands in fstab, not in types of partitions.

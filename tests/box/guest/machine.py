@@ -28,8 +28,6 @@ _RUN_SECONDS: Final = 900.0
 _MEMORY_MB: Final = 2048
 _MACHINE: Final = (
     *("-machine", "q35,vmport=off,i8042=off,hpet=off", "-accel", "tcg,tb-size=512"),
-    # Its clock goes by what it computes, so that a busy machine around it changes no figure.
-    *("-icount", "shift=2,sleep=on"),
     *("-cpu", "max", "-smp", "1", "-m", str(_MEMORY_MB), "-nodefaults", "-no-user-config"),
     *("-display", "none", "-device", "virtio-rng-pci"),
 )
@@ -50,6 +48,7 @@ class Start:
     kind: str = "qcow2"  # of its disk
     size: str = ""  # "": as large as that
     doors: Sequence[int] = ()  # beside ssh's
+    speed: int = 2  # an instruction takes 2 to the power of this, in ns, by its clock
 
 
 def linux(_folder: Path) -> Sequence[object]:
@@ -102,6 +101,8 @@ class Guest:
         network = ",".join(("user,id=n0,restrict=on", *doors))
         argv = [
             *("qemu-system-x86_64", *_MACHINE, *self._start.words(self._folder)),
+            # Its clock goes by what it computes, so that a busy machine around it changes no figure.
+            *("-icount", f"shift={self._start.speed},sleep=on"),
             *("-drive", f"file={self._disk},if=none,id=d0,format=qcow2,cache=unsafe"),
             *("-device", "virtio-blk-pci,drive=d0,bootindex=1", "-netdev", network),
             *("-device", "virtio-net-pci,netdev=n0,romfile="),
