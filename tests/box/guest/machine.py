@@ -101,7 +101,7 @@ class Guest:
         network = ",".join(("user,id=n0,restrict=on", *doors))
         argv = [
             *("qemu-system-x86_64", *_MACHINE, *self._start.words(self._folder)),
-            # Its clock goes by what it computes, so that a busy machine around it changes no figure.
+            # Its clock goes by what it computes: a busy machine around it changes no figure.
             *("-icount", f"shift={self._start.speed},sleep=on"),
             *("-drive", f"file={self._disk},if=none,id=d0,format=qcow2,cache=unsafe"),
             *("-device", "virtio-blk-pci,drive=d0,bootindex=1", "-netdev", network),
