@@ -99,11 +99,18 @@ controller: .venv-ansible/installed  ## What provisions boxes: .venv-ansible/bin
 release: install  ## One signed file for boxes without a network (KEY=ssh key, PYTHONS="3.11 3.13", GPU=1)
 	$(BIN)/python -m image.release.make --key $(KEY) $(addprefix --python ,$(PYTHONS)) $(if $(GPU),--lock requirements-gpu.lock --out dist/gpu)
 
+# What an image is made with: Debian's packages, a container, file systems.
+MAKE_IMAGES := mmdebstrap ssh:openssh-client sfdisk:fdisk mkfs.vfat:dosfstools mcopy:mtools mke2fs:e2fsprogs zstd
+image: PROGRAMS += $(MAKE_IMAGES)
+.PHONY: image
+image: release programs controller  ## A disk for a PC or a virtual machine, with this release on it (as root; KEY=ssh key)
+	$(BIN)/python -m image.build --key $(KEY)
+
 # What the lanes need beyond what the tests do: a container, and a virtual machine (kept in .box/,
 # made anew when its parts change).
-test-box test-box-full: PROGRAMS += mmdebstrap ssh:openssh-client
-test-box test-box-full: PROGRAMS += qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils mke2fs:e2fsprogs
-test-box: install programs controller  ## What needs a whole box: LANE=provision, or LANE=guest (limits, NAS, power)
+test-box test-box-full: PROGRAMS += $(MAKE_IMAGES) debugfs:e2fsprogs
+test-box test-box-full: PROGRAMS += qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils /usr/share/OVMF/OVMF_CODE_4M.fd:ovmf
+test-box: install programs controller  ## What needs a whole box: LANE=provision, guest (limits, NAS, power) or image
 	$(BIN)/python -m tests.box $(or $(LANE),all)
 
 test-box-full: install programs controller  ## The same with every fault of a NAS and twenty power cuts, two hours

@@ -8,6 +8,7 @@ Not here: who may see what (access), forms that other sites send (access.origin)
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from typing import Final
 from urllib.parse import urlsplit
@@ -46,6 +47,9 @@ _SECRET: Final = frozenset(
 def guard(app: Flask, settings: Settings) -> None:
     """Put the headers on every answer and refuse strange names."""
     ours = names_of_this_box(settings)
+    # Behind a web server people come by whatever address the network gave the box. An address is
+    # no name: nobody can point one that a browser was told elsewhere.
+    behind = settings.web.listen.startswith("/")
 
     def refuse_other_sites() -> None:
         # A browser says where a request comes from. A link that somebody follows may lead
@@ -55,7 +59,8 @@ def guard(app: Flask, settings: Settings) -> None:
 
     def refuse_strange_names() -> None:
         # Not by TRUSTED_HOSTS: Werkzeug 3.1 cuts a name at its first colon, so [::1] never fits.
-        if _host() not in ours:
+        host = _host()
+        if host not in ours and not (behind and _is_address(host)):
             raise SecurityError("not a name of this box")
 
     app.before_request(refuse_strange_names)
@@ -81,6 +86,14 @@ def _host() -> str | None:
         return urlsplit(f"//{request.headers.get('Host', '')}").hostname
     except ValueError:
         return None
+
+
+def _is_address(host: str | None) -> bool:
+    try:
+        ipaddress.ip_address(host or "")
+    except ValueError:
+        return False
+    return True
 
 
 def _seal(response: Response) -> Response:

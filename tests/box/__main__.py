@@ -27,6 +27,7 @@ FULL: Final = "--full"  # what takes long, too
 LANES: Final[Mapping[str, str]] = {
     "provision": "tests.box.provision.__main__",
     "guest": "tests.box.guest.__main__",
+    "image": "tests.box.image",
 }
 
 

@@ -9,6 +9,9 @@ from flask.testing import FlaskClient
 
 from appliance.errors import SettingsInvalid
 from appliance.settings import Settings
+from tests import signed_in
+from tests.web.box import Box
+from web import create_app, db
 from web.serve import refuse_strangers
 
 EVERY = ("/", "/jobs", "/help", "/nothing", "/api/v1/status", "/api/v1/nothing", "/healthz")
@@ -68,6 +71,25 @@ def test_a_strange_name_gets_nothing(client: FlaskClient, host: str, address: st
     assert answer.status_code == 400
     assert "does not answer to that name" in answer.text
     assert "Content-Security-Policy" in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("192.168.1.20", 200),
+        ("[fd00::20]", 200),
+        ("evil.example", 400),
+        ("1.2.3.4.evil.example", 400),
+    ],
+)
+def test_behind_a_web_server_it_answers_to_every_address_and_to_no_strange_name(
+    box: Box, host: str, status: int
+) -> None:
+    web = box.settings.web.model_copy(update={"listen": "/run/appliance/web.sock"})
+    app = create_app(box.settings.model_copy(update={"web": web}))
+    with signed_in.client(app, box.ledger) as asking:
+        assert asking.get("/", headers={"Host": host}).status_code == status
+    db.close(app)
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8080", "192.168.1.5:80", "[::]:8080", "box.local:80"])

@@ -68,7 +68,7 @@ def _guest(disk: Path, lanes: Sequence[tuple[str, Lane, str]], *, full: bool) ->
         return 0
     name, first, _ = lanes[0]
     failed, began = 0, time.monotonic()
-    with woken(disk, image.KEPT / name, shift=first.shift, careful=first.careful) as guest:
+    with woken(disk, image.KEPT / name, speed=first.shift, careful=first.careful) as guest:
         say(f"a guest for {', '.join(todo)}: awake after {_since(began)}")
         began = time.monotonic()
         first.prepare(guest)

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from image import debian
 from tests.box import units
 
 KEPT: Final = Path(units.TOP, ".box")
@@ -33,7 +34,6 @@ PROGRAMS: Final = (
 )
 _SIZE: Final = "3G"
 _LEFT_OUT: Final = ("man", "doc", "locale")
-_SOURCES: Final = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 _SETTLE: Final = """
 set -e
 echo box > /etc/hostname; printf '127.0.0.1 localhost box\\n' > /etc/hosts; : > /etc/machine-id
@@ -124,17 +124,13 @@ def _root() -> Path:
     tar = KEPT / f"debian-{_root_name()}.tar"
     if tar.exists():
         return tar
-    sources = next((file for file in _SOURCES if os.path.exists(file)), None)
-    if sources is None:
-        raise FileNotFoundError("no package sources of Debian here")
     left_out = [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in _LEFT_OUT]
-    with open(sources, "rb") as told:
-        _run(
-            *("mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", *left_out),
-            *("--aptopt=APT::Install-Recommends false", f"--include={','.join(PACKAGES)}"),
-            *(SUITE, f"{tar}.new.tar", "-"),
-            stdin=told.fileno(),
-        )
+    _run(
+        *("mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", *left_out),
+        *("--aptopt=APT::Install-Recommends false", f"--include={','.join(PACKAGES)}"),
+        *(SUITE, f"{tar}.new.tar", "-"),
+        told=debian.sources(),
+    )
     os.replace(f"{tar}.new.tar", tar)
     return tar
 
@@ -174,9 +170,7 @@ def _digest(*parts: str | bytes) -> str:
     return whole.hexdigest()[:16]
 
 
-def _run(
-    *argv: str | Path, stdin: int = subprocess.DEVNULL, more: dict[str, str] | None = None
-) -> None:
+def _run(*argv: str | Path, told: bytes = b"", more: dict[str, str] | None = None) -> None:
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    told = {**os.environ, "PATH": path, **(more or {})}
-    subprocess.run([*map(str, argv)], check=True, stdin=stdin, env=told)
+    environment = {**os.environ, "PATH": path, **(more or {})}
+    subprocess.run([*map(str, argv)], check=True, input=told, env=environment)

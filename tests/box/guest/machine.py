@@ -1,7 +1,8 @@
 """A running guest: boot it, keep its state, go back to that, run commands in it.
 
 A snapshot holds disk and memory; going back to it takes seconds where a boot takes a minute. So
-one machine is booted and kept, and each lane goes on from a copy of that.
+one machine is booted and kept, and each lane goes on from a copy of that. Another boots from a
+whole disk, by its own loader (`Start`).
 
 Not here: its disk (image), what is asked of it (the lanes).
 """
@@ -16,7 +17,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -27,8 +29,8 @@ _RETURN_SECONDS: Final = 300.0
 _RUN_SECONDS: Final = 900.0
 _MEMORY_MB: Final = 2048
 # Its clock goes by what it computes, so that a busy machine around it changes no figure: an
-# instruction takes 2 ** shift nanoseconds of it.
-_CLOCK: Final = "shift={shift},sleep=on"
+# instruction takes 2 ** speed nanoseconds of it.
+_CLOCK: Final = "shift={speed},sleep=on"
 SLOW: Final = 2  # 250 million instructions in a second of its clock
 AS_A_BOX: Final = 0  # 1000: the smallest of boxes
 _BOOTED: Final = "booted"
@@ -41,6 +43,40 @@ _KERNEL: Final = (
     "root=/dev/vda rw console=ttyS0 quiet loglevel=4 systemd.show_status=0 net.ifnames=0 "
     "mitigations=off"
 )
+_FIRMWARE: Final = "/usr/share/OVMF"  # of Debian's package ovmf
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a guest begins to run, and how one gets in."""
+
+    words: Callable[[Path], Sequence[object]]  # for qemu; given a folder for what it writes
+    key: Path  # of root, in there
+    speed: int = SLOW  # of its clock
+    doors: Sequence[int] = ()  # beside ssh's
+
+
+def linux(_folder: Path) -> Sequence[object]:
+    """qemu itself loads the kernel."""
+    return (
+        *("-kernel", image.KEPT / "kernel", "-initrd", image.KEPT / "initrd"),
+        *("-append", _KERNEL),
+    )
+
+
+def firmware(folder: Path) -> Sequence[object]:
+    """UEFI looks on the disk for a loader; there is a screen, as before a PC."""
+    shutil.copy(f"{_FIRMWARE}/OVMF_VARS_4M.fd", folder / "vars")
+    code = f"if=pflash,format=raw,readonly=on,file={_FIRMWARE}/OVMF_CODE_4M.fd"
+    return (
+        *("-drive", code, "-drive", f"if=pflash,format=raw,file={folder / 'vars'}"),
+        *("-device", "VGA"),
+    )
+
+
+def with_kernel(speed: int) -> Start:
+    """As a guest of ours starts."""
+    return Start(linux, image.KEPT / "key", speed)
 
 
 class Guest:
@@ -50,27 +86,27 @@ class Guest:
         self,
         disk: Path,
         folder: Path,
+        start: Start,
         *,
-        shift: int = SLOW,
         careful: bool = False,
         state: str | None = None,
     ) -> None:
         """Run on `disk`, which is made over; everything lies in `folder`. It answers then.
 
-        `shift`: how its clock goes. `careful`: what it has written to its disk survives a cut of
-        its power, and nothing else does. `state`: the kept one to wake up in, instead of a boot.
+        `careful`: what it has written to its disk survives a cut of its power, and nothing else
+        does. `state`: the kept one to wake up in, instead of a boot.
         """
         self._folder = folder
-        self._port = _free_port()
+        self._start = start
+        self.doors = {port: _free_port() for port in (22, *start.doors)}  # in there → out here
         self._monitor = folder / "qmp"
         self._line = str(folder / "ssh")  # one for all commands
         self.kept: set[str] = set()  # the states that it can go back to
         self._disk = disk
-        self._shift = shift
         self._cache = "none" if careful else "unsafe"
-        self._start(state)
+        self._begin(state)
 
-    def _start(self, state: str | None = None) -> None:
+    def _begin(self, state: str | None = None) -> None:
         self._started(() if state is None else ("-loadvm", state))
         try:
             self._until_it_answers(_BOOT_SECONDS)
@@ -79,14 +115,14 @@ class Guest:
             raise
 
     def _started(self, more: Sequence[str]) -> None:
-        network = f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{self._port}-:22"
+        doors = [f"hostfwd=tcp:127.0.0.1:{out}-:{port}" for port, out in self.doors.items()]
+        network = ",".join(("user,id=n0,restrict=on", *doors))
         drive = f"file={self._disk},if=none,id=d0,format=qcow2,cache={self._cache}"
         argv = [
-            *("qemu-system-x86_64", *_MACHINE, "-icount", _CLOCK.format(shift=self._shift)),
-            *("-kernel", image.KEPT / "kernel", "-initrd", image.KEPT / "initrd"),
-            *("-append", _KERNEL, "-drive", drive),
-            *("-device", "virtio-blk-pci,drive=d0", "-netdev", network),
-            *("-device", "virtio-net-pci,netdev=n0,romfile="),
+            *("qemu-system-x86_64", *_MACHINE, "-icount", _CLOCK.format(speed=self._start.speed)),
+            *self._start.words(self._folder),
+            *("-drive", drive, "-device", "virtio-blk-pci,drive=d0,bootindex=1"),
+            *("-netdev", network, "-device", "virtio-net-pci,netdev=n0,romfile="),
             *("-chardev", f"file,id=c0,path={self._folder / 'console'}", "-serial", "chardev:c0"),
             *("-qmp", f"unix:{self._monitor},server=on,wait=off", *more),
         ]
@@ -109,7 +145,7 @@ class Guest:
 
     def power_up(self) -> None:
         """Boot from what is on its disk."""
-        self._start()
+        self._begin()
 
     def reboot(self) -> None:
         """Have it shut down in good order and boot; it answers when this returns."""
@@ -197,8 +233,8 @@ class Guest:
         known = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes")
         options = [word for option in (*known, "ConnectTimeout=60") for word in ("-o", option)]
         options += ["-o", "ControlMaster=auto", "-o", "ControlPersist=120", "-S", self._line]
-        key = str(image.KEPT / "key")
-        to = ["-p", str(self._port), "root@127.0.0.1"]
+        key = str(self._start.key)
+        to = ["-p", str(self.doors[22]), "root@127.0.0.1"]
         return ["ssh", "-q", "-F", "none", "-i", key, *options, *to]
 
     def _hang_up(self) -> None:
@@ -219,33 +255,44 @@ class Guest:
         raise TimeoutError(f"no answer after {patience:g} s: {self._folder}/console")
 
 
-def woken(disk: Path, folder: Path, *, shift: int, careful: bool = False) -> Guest:
+def woken(disk: Path, folder: Path, *, speed: int, careful: bool = False) -> Guest:
     """A machine of one's own that has booted a moment ago; `disk` is what it was booted from."""
-    kept = _booted(disk, shift)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    own = folder / "disk.qcow2"
+    kept = _booted(disk, speed)
+    own = _emptied(folder) / "disk.qcow2"
     subprocess.run(["cp", "--reflink=auto", str(kept), str(own)], check=True)
-    return Guest(own, folder, shift=shift, careful=careful, state=_BOOTED)
+    return Guest(own, folder, with_kernel(speed), careful=careful, state=_BOOTED)
 
 
-def _booted(disk: Path, shift: int) -> Path:
+def laid_over(disk: Path, folder: Path, *, kind: str = "qcow2", size: str = "") -> Path:
+    """A disk in `folder`, which is emptied: what is written to it leaves `disk` as it is.
+
+    `size`: as in qemu-img; "" is as large as that.
+    """
+    own = _emptied(folder) / "disk.qcow2"
+    over = ("-f", "qcow2", "-F", kind, "-b", str(disk), str(own), *([size] if size else []))
+    subprocess.run(["qemu-img", "create", "-q", *over], check=True)
+    return own
+
+
+def _booted(disk: Path, speed: int) -> Path:
     """Disk and memory of a machine that has booted, made where there is none."""
-    kept = disk.with_name(f"{disk.stem}-booted-{shift}.qcow2")
+    kept = disk.with_name(f"{disk.stem}-booted-{speed}.qcow2")
     if kept.exists():
         return kept
     folder = image.KEPT / _BOOTED
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    own = folder / "disk.qcow2"
-    over = ("-f", "qcow2", "-F", "qcow2", "-b", str(disk))  # what it writes lies beside
-    subprocess.run(["qemu-img", "create", "-q", *over, str(own)], check=True)
-    with Guest(own, folder, shift=shift) as guest:
+    own = laid_over(disk, folder)
+    with Guest(own, folder, with_kernel(speed)) as guest:
         guest.run("systemctl is-system-running --wait || true")
         guest.keep(_BOOTED)
         guest.shut()
     os.replace(own, kept)
     return kept
+
+
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _free_port() -> int:

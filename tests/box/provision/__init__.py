@@ -1,7 +1,6 @@
 """The lane that provisions a box: a bare Debian, our playbooks, a recording that comes back.
 
     bare         a Debian with nothing of ours, and the packages that it will ask for
-    controller   ansible-playbook from here into a container, as from one machine to another
     bundles      releases to bring: this checkout, and ones that are not well
     __main__     what is shown, in order, with its times (`python -m tests.box provision`)
 

@@ -18,10 +18,11 @@ import time
 from pathlib import Path
 from typing import Final
 
+from image.controller import Controller, Played
 from tests.box import container, units
 from tests.box.container import Container
 from tests.box.provision import bare, bundles
-from tests.box.provision.controller import Controller, Played
+from tests.box.steps import expect, say
 
 SAMPLES: Final = Path(units.TOP, "appliance", "selftest", "samples")
 COMMAND: Final = "/usr/local/sbin/appliance-release"
@@ -59,20 +60,6 @@ db = sqlite3.connect("file:/var/lib/appliance/ledger.db?mode=ro", uri=True)
 left = "SELECT count(*) FROM job WHERE state IN ('discovered', 'queued', 'running', 'retry-wait')"
 print(db.execute("PRAGMA integrity_check").fetchone()[0], db.execute(left).fetchone()[0])
 """
-
-
-def say(text: str) -> None:
-    """Say it at once."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def expect(is_so: bool, text: str, told: str = "") -> None:
-    """Go on where it is so."""
-    if not is_so:
-        say(told[-6000:])
-        raise SystemExit(f"NOT SO: {text}")
-    say(f"  {text}")
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 It goes over ssh as it would anywhere; only the way there is not a network but a step into the
 container (`sshd -i`), which has none.
 
-Not here: what is played (__main__).
+Not here: what is played (build; tests.box.provision).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.box import units
-from tests.box.container import Container
+from image.container import Container
+from image.debian import TOP
 
-FOLDER: Final = Path(units.TOP, "ansible")
-BIN: Final = Path(units.TOP, ".venv-ansible", "bin")
+FOLDER: Final = TOP / "ansible"
+BIN: Final = TOP / ".venv-ansible" / "bin"
 _RECAP: Final = re.compile(r"^(?P<box>\S+)\s+: (?P<counts>ok=.*)$", re.MULTILINE)
 _DOOR: Final = "/usr/sbin/sshd -i -o LogLevel=ERROR"
 
@@ -40,7 +40,9 @@ class Played:
 class Controller:
     """Who provisions, with keys and an inventory of its own."""
 
-    def __init__(self, folder: Path, boxes: Mapping[str, Container], variables: Any) -> None:
+    def __init__(
+        self, folder: Path, boxes: Mapping[str, Container], variables: Mapping[str, object]
+    ) -> None:
         """`variables` hold for every box; the first box is the canary."""
         self._folder = folder
         key = folder / "id"

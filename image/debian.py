@@ -1,0 +1,75 @@
+"""A Debian as a folder, made of packages from where this machine gets its own, once for each list.
+
+In: names of packages. Out: a folder that is kept, called by a digest of what was asked for. No
+address of a mirror stands in a file of ours.
+
+Not here: what is made of it (build; tests.box.provision).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+TOP: Final = Path(__file__).resolve().parents[1]
+KEPT: Final = TOP / ".box"
+_SOURCES: Final = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
+_APT: Final = (
+    'APT::Install-Recommends "false"',
+    'APT::Keep-Downloaded-Packages "true"',
+    'Acquire::Check-Valid-Until "false"',
+    'Acquire::Check-Date "false"',
+)
+# Nobody reads manuals on a box. Who wrote what, and under which licence, stays with it.
+_LEFT_OUT: Final = (
+    *("path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*"),
+    *("path-exclude=/usr/share/doc/*", "path-include=/usr/share/doc/*/copyright"),
+)
+
+
+def root(name: str, has: Sequence[str], *, will_ask_for: Sequence[str] = ()) -> Path:
+    """The root of a Debian of this machine's own version; a minute or three where it is new.
+
+    What it `will_ask_for` lies downloaded in apt's cache. Raises CalledProcessError where
+    Debian's packages cannot be had.
+    """
+    version = suite()
+    told = repr((version, has, will_ask_for, _APT, _LEFT_OUT))
+    made = KEPT / f"{name}-{version}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+    if made.is_dir():
+        return made
+    KEPT.mkdir(exist_ok=True)
+    half = KEPT / f".{made.name}.{os.getpid()}"
+    argv = ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", "--skip=cleanup/apt"]
+    argv += [f"--include={','.join(has)}", *(f"--aptopt={line}" for line in _APT)]
+    argv += [f"--dpkgopt={line}" for line in _LEFT_OUT]
+    if will_ask_for:
+        fetch = "apt-get install --yes --quiet --no-install-recommends --download-only"
+        argv += [f'--customize-hook=chroot "$1" {fetch} {" ".join(will_ask_for)} >/dev/null']
+    try:
+        subprocess.run([*argv, version, str(half), "-"], input=sources(), check=True)
+        half.rename(made)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    return made
+
+
+def suite() -> str:
+    """The name of this machine's Debian."""
+    with open("/etc/os-release", encoding="utf-8") as stream:
+        told = dict(line.rstrip("\n").split("=", 1) for line in stream if "=" in line)
+    return told["VERSION_CODENAME"].strip('"')
+
+
+def sources() -> bytes:
+    """Where this machine gets Debian's packages from, as apt has it. Raises FileNotFoundError."""
+    for file in _SOURCES:
+        if os.path.exists(file):
+            with open(file, "rb") as stream:
+                return stream.read()
+    raise FileNotFoundError("no package sources of Debian here")
