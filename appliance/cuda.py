@@ -29,16 +29,21 @@ def lying() -> Mapping[str, str]:
 
 
 def open_all(names: Sequence[str], there: Mapping[str, str]) -> dict[str, str | None]:
-    """Open libraries for the rest of this process: pip's by its path where it has brought one.
+    """Open libraries for the rest of this process: pip's by its path where it has brought one
+    that opens, else whatever the loader finds.
 
     Name → None, or what the loader says of one that does not open.
     """
-    told: dict[str, str | None] = {}
-    for name in names:
+    return {name: _opened(name, there.get(name)) for name in names}
+
+
+def _opened(name: str, path: str | None) -> str | None:
+    said = ""
+    for one in (path, name):
         try:
-            ctypes.CDLL(there.get(name, name), mode=ctypes.RTLD_GLOBAL)
+            if one is not None:
+                ctypes.CDLL(one)
+                return None
         except OSError as error:
-            told[name] = str(error)
-        else:
-            told[name] = None
-    return told
+            said = said or str(error)
+    return said

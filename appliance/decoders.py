@@ -69,7 +69,7 @@ class Decoders:
 
         `argv` is another template, for tests; the control socket's number is appended.
         """
-        command = argv or [sys.executable, "-m", "appliance.decode"]
+        command = argv or [sys.executable, "-P", "-m", "appliance.decode"]
 
         def begin(fd: int) -> Child:
             return spawn([*command, str(fd)], pass_fds=[fd], limits=limits)

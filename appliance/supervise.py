@@ -202,7 +202,7 @@ TIMERS: Final[Mapping[str, float]] = {"backup": 3_600.0, "retention": 86_400.0}
 def appliance(settings_file: str | None, environment: Mapping[str, str]) -> list[Process]:
     """Every process of the appliance, as `appliance up` runs them."""
     flags = ["--settings", settings_file] if settings_file else []
-    command = [sys.executable, "-m", "appliance", *flags]
+    command = [sys.executable, "-P", "-m", "appliance", *flags]
     processes = [Process(name, [*command, name], environment) for name in PROCESSES]
     looking = [*command, "check", "--every", f"{EVERY_SECONDS:g}"]
     processes.append(Process("check", looking, environment))

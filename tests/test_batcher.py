@@ -265,7 +265,7 @@ def test_a_turn_takes_about_a_second() -> None:
     for _ in range(20):
         size.took(0.1 * 8, 8, 3000)
     assert size.fits(3000) == 10
-    assert size.fits(2000) == 48, "nothing is known of another length"
+    assert size.fits(1000) == 32, "nothing is known of another length"
     for _ in range(40):
         size.took(2.0 * 4, 4, 3000)
     assert size.fits(3000) == LEAST
@@ -275,7 +275,7 @@ def test_a_turn_takes_about_a_second() -> None:
 
 
 def test_short_inputs_share_a_turn_of_more() -> None:
-    size = Size(4)
+    size = Size(4, short_ones=2)
     assert [size.fits(frames) for frames in (3000, 2000, 1600, 1300, 1000)] == [4, 6, 7, 8, 8]
     for _ in range(20):
         size.took(0.5 * 8, 8, 1000)
@@ -284,6 +284,31 @@ def test_short_inputs_share_a_turn_of_more() -> None:
     assert size.fits(1000) == 4
     assert size.too_large(4)
     assert size.fits(1000) == 1, "or it would be tried at the same size again and again"
+
+
+@pytest.mark.parametrize(
+    ("anyway", "each", "brief", "loss"),
+    [(0.0, 0.3, 2, 0.01), (0.05, 0.02, 22, 0.15), (0.6, 0.015, 40, 0.35), (1.1, 0.02, 55, 0.35)],
+)
+def test_brief_turns_are_not_bought_with_all_of_the_speed(
+    anyway: float, each: float, brief: int, loss: float
+) -> None:
+    """What a turn takes anyway is not saved by smaller ones, or each made the next one smaller."""
+    size = Size(64)
+
+    def hear(turns: int, room: Callable[[int], int]) -> tuple[int, float]:
+        took = heard = 0.0
+        for _ in range(turns):
+            windows = room(3000)
+            took, heard = took + anyway + each * windows, heard + windows
+            size.took(anyway + each * windows, windows, 3000)
+        return room(3000), heard / took
+
+    hear(100, size.fits)
+    _, alone = hear(100, size.fits)
+    last, meanwhile = hear(200, size.brief)
+    assert last >= min(brief, 64) // 2
+    assert meanwhile >= (1 - loss) * alone
 
 
 def test_memory_that_does_not_suffice_halves_and_is_tried_again_much_later() -> None:

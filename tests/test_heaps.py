@@ -171,6 +171,7 @@ def test_who_sees_all_walks_past_nothing_either(ledger: Ledger) -> None:
         lambda: board.next_up(ledger, limit=5),
         lambda: board.lately_ended(ledger, limit=5),
         lambda: jobs.counts(ledger),
+        lambda: board.counts(ledger, Choice(since_ms=1)),  # all but the crowd
     ):
         assert effort.steps(ledger, ask) < 2500
 

@@ -38,7 +38,7 @@ def engine(of: Site) -> None:
     """Keep the model warm and listen, until TERM."""
     of.settings()  # a mistake is told here, before the interpreter is replaced
     command = os.environ.get("APPLIANCE_ENGINE_CMD", "").split()
-    argv = command or [sys.executable, "-m", "appliance.engine"]
+    argv = command or [sys.executable, "-P", "-m", "appliance.engine"]
     if of.file:
         argv.append(of.file)
     os.environ.update({**allocator.environment(), **instructions.environment()})
@@ -50,7 +50,7 @@ def engine(of: Site) -> None:
 def web(of: Site) -> None:
     """Show the pages, until TERM."""
     of.settings()
-    argv = [sys.executable, "-m", "web.serve"]
+    argv = [sys.executable, "-P", "-m", "web.serve"]
     if of.file:
         argv.append(of.file)
     os.execv(argv[0], argv)  # noqa: S606 - an argument list of our own

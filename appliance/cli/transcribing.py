@@ -147,7 +147,7 @@ def _engine(settings: Settings, site: Settings) -> Iterator[None]:
     with open(file, "w", encoding="utf-8") as stream:
         stream.write(_as_toml(site))
     log = open(os.path.join(site.state_dir, "engine.log"), "wb")  # noqa: SIM115 - the child's
-    command = dying_with_us([sys.executable, "-m", "appliance.engine", file])
+    command = dying_with_us([sys.executable, "-P", "-m", "appliance.engine", file])
     environment = {**os.environ, **allocator.environment(), **instructions.environment()}
     engine = subprocess.Popen(command, stderr=log, start_new_session=True, env=environment)
     try:

@@ -25,7 +25,6 @@ _EXCHANGE: Final = 2
 _DIGITS: Final = 16  # of a sha256, in a name
 _ASIDE: Final = re.compile(rb".*\.([0-9a-f]{16})-([0-9a-f]{16})", re.DOTALL)
 _MODE: Final = 0o664  # the kernel takes the umask off, or the folder's default ACL
-_READERS: Final = stat.S_IRGRP | stat.S_IROTH
 _CHUNK: Final = 1 << 20
 _NO_FLAG: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -75,7 +74,8 @@ def sha256(folder: int, name: bytes) -> str | None:
 def write(folder: int, name: bytes, content: bytes, *, beside: bytes | None = None) -> None:
     """Write a new file and wait until it is on disk. Raises FileExistsError, takes nothing over.
 
-    Whoever may read the file `beside` it may read this one.
+    Where everybody may read the file `beside` it, or its group and that is this one's too, they
+    may read this one.
     """
     fd = beneath.open_at(folder, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
     try:
@@ -99,12 +99,22 @@ def _give_to_group_of(folder: int, fd: int) -> None:
 
 
 def _open_to_readers_of(folder: int, beside: bytes, fd: int) -> None:
-    """Only add to who may read: with an ACL the group's bits are its mask, and no more is meant."""
-    mode = stat.S_IMODE(os.fstat(fd).st_mode)
-    readers = os.stat(beside, dir_fd=folder, follow_symlinks=False).st_mode & _READERS
-    if readers & ~mode:
+    """Only add to who may read. Where the folder has an ACL of its own, that has the last word."""
+    ours = os.fstat(fd)
+    theirs = os.stat(beside, dir_fd=folder, follow_symlinks=False)
+    same = stat.S_IRGRP if theirs.st_gid == ours.st_gid else 0
+    readers = theirs.st_mode & (stat.S_IROTH | same)
+    if stat.S_ISREG(theirs.st_mode) and readers & ~ours.st_mode and not _has_acl(fd):
         with contextlib.suppress(OSError):  # a server that maps everybody to one mode
-            os.fchmod(fd, mode | readers)
+            os.fchmod(fd, stat.S_IMODE(ours.st_mode) | readers)
+
+
+def _has_acl(fd: int) -> bool:
+    """Then the bits of the group are the ACL's mask, and say nothing of the group."""
+    try:
+        return bool(os.getxattr(fd, "system.posix_acl_access"))
+    except OSError:
+        return False
 
 
 def put(folder: int, temp: bytes, name: bytes, *, over: str | None) -> bool:

@@ -72,4 +72,4 @@ def ask(
 
 def program(text: str, seconds: float) -> Answer:
     """Run a few lines of our own Python."""
-    return ask([PYTHON, "-c", text], seconds)
+    return ask([PYTHON, "-P", "-c", text], seconds)

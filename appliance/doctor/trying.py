@@ -28,7 +28,7 @@ def examine(settings: Settings, file: str | None) -> Iterator[Finding]:
     for share in settings.share:
         chosen = [] if file is None else ["--settings", file]
         words = [*chosen, "--json", "share", "test", share.name]
-        answer = asking.ask([asking.PYTHON, "-m", "appliance", *words], _SECONDS)
+        answer = asking.ask([asking.PYTHON, "-P", "-m", "appliance", *words], _SECONDS)
         yield told(share.name, answer)
 
 

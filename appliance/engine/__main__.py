@@ -37,6 +37,7 @@ log = logging.getLogger("appliance.engine")
 STUCK_SECONDS: Final = 240.0  # of one turn; the slowest are to take half a minute
 _BEAT_SECONDS: Final = 1.0
 _BATCH: Final = {"cpu": 4, "cuda": 16}
+_SHORT_ONES: Final = 2  # times as many in a turn; where people say how many, they mean it
 _LANES: Final = 4  # on a processor, at most: from there on a turn has more threads
 _FRUGAL: Final = "int8"
 
@@ -152,6 +153,7 @@ def main() -> int:
         batch=lambda model: batch_of(site, model),
         idle_unload_s=engine.idle_unload_s,
         lanes=lanes_of(engine)[0],
+        short_ones=1 if engine.batch or device_of(engine) == "cuda" else _SHORT_ONES,
     )
     house = House(
         batcher,

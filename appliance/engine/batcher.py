@@ -71,9 +71,10 @@ class Batcher:
         batch: Callable[[Listener], int],
         idle_unload_s: float,
         lanes: int = 1,
+        short_ones: int = 1,
         end: Callable[[int], None] = os._exit,
     ) -> None:
-        """`batch(model)` windows a turn at most, `lanes` turns at once.
+        """`batch(model)` windows a turn at most (short ones: so many times), `lanes` at once.
 
         `load(name, frugal)` opens a model by name (raises ApplianceError); frugal: in the
         smallest form there is. `end` ends the process, with what it exits with.
@@ -81,6 +82,7 @@ class Batcher:
         self._load = load
         self._batch = batch
         self._lanes = lanes
+        self._short_ones = short_ones
         self._end = end
         self._idle = idle_unload_s or None
         self._models: OrderedDict[str, _Loaded] = OrderedDict()
@@ -251,7 +253,9 @@ class Batcher:
                     self._models.popitem(last=False)
             with self._opened():
                 listener = self._load(name, frugal)
-            fresh = _Loaded(listener, Size(self._batch(listener)), frugal)
+            fresh = _Loaded(
+                listener, Size(self._batch(listener), short_ones=self._short_ones), frugal
+            )
             with self._wake:
                 self._models[name] = fresh
             return fresh

@@ -28,7 +28,10 @@ def probe() -> Confinement:
     """Start a child, have it confine and seal itself, and return what it achieved."""
     try:
         ran = subprocess.run(
-            [sys.executable, "-c", _PROGRAM], capture_output=True, check=False, timeout=_SECONDS
+            [sys.executable, "-P", "-c", _PROGRAM],
+            capture_output=True,
+            check=False,
+            timeout=_SECONDS,
         )
         return from_json(Confinement, ran.stdout.decode())
     except (OSError, ValueError, subprocess.TimeoutExpired):

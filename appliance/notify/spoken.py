@@ -86,7 +86,7 @@ def _speak(channel: Channel, url: str, letter: Letter, allow: tuple[str, ...]) -
     }
     try:
         child = subprocess.run(
-            [sys.executable, "-m", f"{__package__}.speak"],
+            [sys.executable, "-P", "-m", f"{__package__}.speak"],
             input=json.dumps(told).encode(),
             capture_output=True,
             timeout=LIMIT_SECONDS,

@@ -86,7 +86,7 @@ class Porters:
         # In ASCII: a file named by hand may lie in a folder whose name is not UTF-8.
         self._told = json.dumps(settings.model_dump()).encode("ascii")
         self._silence = silence
-        self._argv = argv or [sys.executable, "-m", __name__]
+        self._argv = argv or [sys.executable, "-P", "-m", __name__]
         self._idle: list[Porter] = []
         self._killed: list[tuple[int, Porter]] = []  # with the mount each was at
         self._guard = threading.Lock()  # over both

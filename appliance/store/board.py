@@ -114,22 +114,27 @@ def counts(ledger: Ledger, choice: Choice, *, shares: Shares = None) -> dict[Sta
     """How many of the jobs that are meant are in each state."""
     chosen = list(choice.conditions())
     if choice.is_of_shares:
-        parts = [("SELECT state, jobs AS n FROM census AS job", [of_jobs(shares), *chosen])]
-    else:  # each part of what is seen by an index of its own
-        parts = [
-            ("SELECT state, 1 AS n FROM job", [(seen, values), *chosen])
-            for _, seen, values in apart(shares)
-        ]
-    asked = [condition for _, conditions in parts for condition in conditions]
+        parts = [("sum(jobs) AS n FROM census AS job", [of_jobs(shares), *chosen])]
+    else:
+        parts = [("count(*) AS n FROM job", [seen, *chosen]) for seen in _parts(shares)]
     every = " UNION ALL ".join(
-        f"{sql} WHERE {' AND '.join(condition for condition, _ in conditions)}"
+        f"SELECT state, {sql} WHERE {' AND '.join(asked for asked, _ in conditions)} GROUP BY state"
         for sql, conditions in parts
     )
     rows = ledger.rows(
         f"SELECT state, sum(n) AS n FROM ({every}) GROUP BY state HAVING sum(n) > 0 ORDER BY state",
-        [value for _, values in asked for value in values],
+        [value for _, conditions in parts for _, values in conditions for value in values],
     )
     return {State(row["state"]): row["n"] for row in rows}
+
+
+def _parts(shares: Shares) -> Iterator[tuple[str, Sequence[object]]]:
+    """What is seen, in parts that an index answers each; also who sees all sees share by share."""
+    for column, seen, values in apart(shares):
+        if column == "share":
+            yield f"job.share IN (SELECT share FROM census AS job WHERE {seen})", values
+        else:
+            yield seen, values
 
 
 def below(ledger: Ledger, share: str, folder: bytes) -> dict[State, int]:
@@ -166,12 +171,7 @@ def lately_ended(ledger: Ledger, *, limit: int = 10, shares: Shares = None) -> l
 
 def tally(ledger: Ledger, *, since_ms: int, shares: Shares = None) -> Tally:
     """How many jobs have ended since then."""
-    asked = [
-        (f"job.share IN (SELECT share FROM census AS job WHERE {seen})", values)
-        if column == "share"
-        else (seen, values)
-        for column, seen, values in apart(shares)
-    ]
+    asked = list(_parts(shares))
     ended = " UNION ALL ".join(
         f"SELECT state, warnings FROM job WHERE {HAS_ENDED} AND updated_ms >= ? AND {seen}"
         for seen, _ in asked

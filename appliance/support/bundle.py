@@ -114,7 +114,7 @@ def _by_child(
     if patience <= 0:
         yield "the time for all parts was over"
         return
-    words = ["-m", "appliance.support", name, *(["--names"] if at.scrubber.names else ())]
+    words = ["-P", "-m", "appliance.support", name, *(["--names"] if at.scrubber.names else ())]
     argv = [PYTHON, *words, *([file] if file else [])]
     answer = ask(argv, patience, environment={KEY: key.hex()})
     yield from _take(_read(answer), made, PARTS[name].title, removed)

@@ -112,7 +112,7 @@ class Child:
 
     def _start(self, now: float) -> None:
         pulse, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        command = [sys.executable, "-m", f"{__package__}.share"]
+        command = [sys.executable, "-P", "-m", f"{__package__}.share"]
         with daemon.in_memory(self._settings.model_dump_json().encode()) as told:
             self._process = subprocess.Popen(
                 [*command, self.share.name, str(theirs), str(os.getpid())],

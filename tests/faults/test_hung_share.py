@@ -45,7 +45,7 @@ class Hurried(Running):
         self.nas = folder / "nas"
         quiet = "quiet_seconds = 0.5\n"
         share = f"[[share]]\nname = 'nas'\nroot = '{self.nas}'\nexisting = 'process'\n"
-        super().__init__(str(folder), more_settings=f"{quiet}{share}{quiet}")
+        super().__init__(str(folder), more_settings=f"{quiet}{share}{quiet}[worker]\ncount = 2\n")
         adopt(self.ledger, self.settings.share[1], existing="process")
         for at, process in enumerate(self._processes):
             if process.name in PROGRAMS:

@@ -203,3 +203,18 @@ def test_every_state_can_be_reached() -> None:
             break
         reached = more
     assert reached == set(State)
+
+
+def test_no_child_of_ours_imports_from_the_folder_somebody_stands_in() -> None:
+    """`python -m` and `-c` look there first: a recording called json.py would be run."""
+    open_doors = [
+        f"{path}:{node.lineno}"
+        for path, tree, _ in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.List | ast.Tuple)
+        for words in [[one.value for one in node.elts if isinstance(one, ast.Constant)]]
+        if {"-m", "-c"} & {one for one in words if isinstance(one, str)}
+        and "-P" not in words
+        and "ffmpeg" not in words
+    ]
+    assert open_doors == []

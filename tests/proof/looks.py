@@ -13,6 +13,7 @@ import socket
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Literal
 
@@ -28,6 +29,7 @@ KEPT: Final = Path(__file__).parents[2] / ".proof" / "looks"
 WIDTHS: Final = (1280, 320)
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 _HEIGHT: Final = 800
+_LEAST: Final = 35  # addresses that there surely are
 
 
 def run() -> Iterator[Figure]:
@@ -63,8 +65,10 @@ def _looked(served: Served, browser: Browser) -> Iterator[Figure]:
             )
             watched.over(page, served.address)
             for address in addresses:
-                page.goto(served.address + address)
+                answer = page.goto(served.address + address)
+                there = answer is not None and answer.status == HTTPStatus.OK
                 found["looked at"] += 1
+                found["other pages"] += not there or page.url != served.address + address
                 found["wider than the window"] += (
                     page.evaluate("document.documentElement.scrollWidth") > width
                 )
@@ -77,6 +81,7 @@ def _looked(served: Served, browser: Browser) -> Iterator[Figure]:
     yield Figure("looked at", f"{found['looked at']}: {kinds}", "told", met=True)
     yield Figure("pictures for a person, in .proof/looks", str(pictures), "told", met=True)
     for what, count in (
+        ("not the page that was asked for", found["other pages"] + (len(addresses) < _LEAST)),
         ("wider than their window", found["wider than the window"]),
         ("barriers that axe-core finds (WCAG 2.2 AA)", found["barriers"]),
         ("complaints of the browser, of scripts or of the policy", len(watched.complaints)),
