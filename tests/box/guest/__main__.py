@@ -56,26 +56,26 @@ def main(wanted: Sequence[str] = ()) -> int:
 
 def _guest(disk: Path, lanes: Sequence[tuple[str, Lane, str]], *, full: bool) -> int:
     """Run the cases of lanes that share a guest, those that begin as is wanted; how many failed."""
-    todo = {
-        name: {
-            case: run
-            for case, run in {**lane.cases, **(lane.long if full or wanted else {})}.items()
-            if case.startswith(wanted)
-        }
+    todo = [
+        (name, lane.proves, case, run)
         for name, lane, wanted in lanes
-    }
-    if not any(todo.values()):
+        for case, run in {**lane.cases, **(lane.long if full or wanted else {})}.items()
+        if case.startswith(wanted)
+    ]
+    if not todo:
         return 0
     name, first, _ = lanes[0]
-    failed, began = 0, time.monotonic()
+    failed, told, began = 0, "", time.monotonic()
     with woken(disk, image.KEPT / name, speed=first.shift, careful=first.careful) as guest:
-        say(f"a guest for {', '.join(todo)}: awake after {_since(began)}")
+        say(f"a guest for {name}: awake after {_since(began)}")
         began = time.monotonic()
         first.prepare(guest)
         say(f"prepared in {_since(began)}")
-        for name, lane, _ in lanes:
-            say(f"{name}: {lane.proves}")
-            failed += sum(_case(guest, case, run) for case, run in todo[name].items())
+        for name, proves, case, run in todo:
+            if name != told:
+                say(f"{name}: {proves}")
+                told = name
+            failed += _case(guest, case, run)
     return failed
 
 
