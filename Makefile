@@ -113,7 +113,7 @@ test-box test-box-full: PROGRAMS += qemu-system-x86_64:qemu-system-x86 qemu-img:
 test-box: install programs controller  ## What needs a whole box: LANE=provision, guest (limits, NAS, power) or image
 	$(BIN)/python -m tests.box $(or $(LANE),all)
 
-test-box-full: install programs controller  ## The same with every fault of a NAS and twenty power cuts, two hours
+test-box-full: install programs controller  ## The same with every fault of a NAS and twenty power cuts (two hours)
 	$(BIN)/python -m tests.box --full $(or $(LANE),all)
 
 lock: install  ## Write the lock files anew (hashes, no addresses)

@@ -25,7 +25,7 @@ def answers(*seconds: float, path: str = "/", status: int = 200) -> list[Asked]:
 def test_every_lane_says_what_it_proves_and_has_something_to_do() -> None:
     for name, lane in LANES.items():
         assert lane.proves
-        assert lane.cases
+        assert lane.cases or lane.long
         assert not lane.cases.keys() & lane.long.keys(), name
 
 

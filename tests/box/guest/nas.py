@@ -102,16 +102,14 @@ def _told_after_boot(guest: Guest) -> float:
 LANE: Final = Lane(
     "a NAS that is away, hangs, lies or is full costs nothing but the time it is away",
     BENCH.prepare,
+    {"hung": functools.partial(BENCH.fault, name="hung")},
     {
-        "hung": functools.partial(BENCH.fault, name="hung"),
-        "killed": functools.partial(BENCH.fault, name="killed"),
-        "full": functools.partial(BENCH.fault, name="full"),
+        **{
+            name: functools.partial(BENCH.fault, name=name)
+            for name in ("killed", "stopped", "full", "read-only", "wrong-password")
+        },
         "absent at boot": _absent,
         "slow upload": _slow_upload,
-    },
-    {
-        name: functools.partial(BENCH.fault, name=name)
-        for name in ("stopped", "read-only", "wrong-password")
     },
     shift=AS_A_BOX,
 )
