@@ -151,7 +151,8 @@ def test_what_is_run_may_be_run() -> None:
 
 
 def test_files_have_the_rights_they_need_whatever_the_checkout_says(tmp_path: Path) -> None:
-    (tmp_path / "etc").mkdir(mode=0o711)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc").chmod(0o711)  # whatever the umask of this process
     build.put_files(tmp_path)
     modes = {
         str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")
