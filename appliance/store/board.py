@@ -116,7 +116,9 @@ def counts(ledger: Ledger, choice: Choice, *, shares: Shares = None) -> dict[Sta
     if choice.is_of_shares:
         parts = [("sum(jobs) AS n FROM census AS job", [of_jobs(shares), *chosen])]
     else:
-        parts = [("count(*) AS n FROM job", [seen, *chosen]) for seen in _parts(shares)]
+        looked_at = choice.named or choice.tags or choice.numbers  # each job, in the table's order
+        seen = [(sql, values) for _, sql, values in apart(shares)] if looked_at else _parts(shares)
+        parts = [("count(*) AS n FROM job", [one, *chosen]) for one in seen]
     every = " UNION ALL ".join(
         f"SELECT state, {sql} WHERE {' AND '.join(asked for asked, _ in conditions)} GROUP BY state"
         for sql, conditions in parts
