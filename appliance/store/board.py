@@ -42,19 +42,20 @@ class Choice:
     until_ms: int | None = None  # found before then
     named: str = ""  # what the recording's path holds somewhere, whatever the case of its letters
 
-    def conditions(self) -> Iterator[tuple[str, Sequence[object]]]:
-        """As conditions of a question, with their values."""
+    def conditions(self, *, walking: bool = False) -> Iterator[tuple[str, Sequence[object]]]:
+        """As conditions of a question, with their values; `walking` as in `of_jobs`."""
+        mark = "+" if walking else ""
         if self.share is not None:
-            yield "job.share = ?", [self.share]
+            yield f"{mark}job.share = ?", [self.share]
         if self.numbers:
             yield f"job.id IN ({_marks(self.numbers)})", self.numbers
         if self.tags:
             tagged = f"SELECT job FROM tag WHERE name IN ({_marks(self.tags)})"
             yield f"job.id IN ({tagged})", self.tags
         if self.since_ms is not None:
-            yield "job.created_ms >= ?", [self.since_ms]
+            yield f"{mark}job.created_ms >= ?", [self.since_ms]
         if self.until_ms is not None:
-            yield "job.created_ms < ?", [self.until_ms]
+            yield f"{mark}job.created_ms < ?", [self.until_ms]
         if self.named:
             literal = re.sub(r"([%_\\])", r"\\\1", self.named)
             yield r"CAST(job.path AS TEXT) LIKE ? ESCAPE '\'", [f"%{literal}%"]
@@ -92,9 +93,9 @@ def page(
             limit=limit,
         )
         return _in_order(ledger, numbers)
-    asked = [of_jobs(shares), *choice.conditions()]
+    asked = [of_jobs(shares, walking=True), *choice.conditions(walking=True)]
     if states:
-        asked.append((f"state IN ({_marks(states)})", [*states]))
+        asked.append((f"+state IN ({_marks(states)})", [*states]))
     if before is not None:
         asked.append(("job.id < ?", [before]))
     where = " AND ".join(condition for condition, _ in asked)

@@ -23,12 +23,17 @@ def within(shares: Shares, column: str = "share") -> tuple[str, list[object]]:
     return f"{column} IN ({', '.join('?' * len(named))})", [*sorted(named)]
 
 
-def of_jobs(shares: Shares) -> tuple[str, list[object]]:
-    """The same of rows of `job`, in which also stands who has sent the recording."""
-    seen, values = within(shares, "job.share")
+def of_jobs(shares: Shares, *, walking: bool = False) -> tuple[str, list[object]]:
+    """The same of rows of `job`, in which also stands who has sent the recording.
+
+    `walking`: rows come in the order of the question, and each is only asked whether it is
+    seen. SQLite would fetch all that are seen by an index instead, and sort them.
+    """
+    mark = "+" if walking else ""  # of a column that no index is looked up by
+    seen, values = within(shares, f"{mark}job.share")
     if not isinstance(shares, Sight):
         return seen, values
-    return f"({seen} OR job.submitter = ?)", [*values, shares.own]
+    return f"({seen} OR {mark}job.submitter = ?)", [*values, shares.own]
 
 
 def apart(shares: Shares) -> Iterator[tuple[str, str, list[object]]]:
