@@ -93,7 +93,7 @@ class Batcher:
         self._busy: set[int] = set()  # lanes that are at something
         self._turning: dict[int, float] = {}  # threads in a turn, since when
         self._ended = 0  # turns, well or not
-        self._short_one = -math.inf  # when the last short recording was over
+        self._short_ended = -math.inf  # when the last short recording was over
         self._opening = False  # a model is being loaded
         self._alone = False  # a lane has a window that is heard while nobody else is
         self._stopping = False
@@ -115,7 +115,7 @@ class Batcher:
         """A job has hung up, after so many windows: where one was short, another may follow."""
         if 0 < windows <= EXPRESS_WINDOWS:
             with self._wake:
-                self._short_one = time.monotonic()
+                self._short_ended = time.monotonic()
 
     def stop(self) -> None:
         """Let `run` return after the turns in hand."""
@@ -213,7 +213,7 @@ class Batcher:
         if loaded is None:
             return LEAST
         room = loaded.size.fits(head.hearing.frames)
-        if time.monotonic() - self._short_one > _MORE_COME_SECONDS:
+        if time.monotonic() - self._short_ended > _MORE_COME_SECONDS:
             return room
         brief = loaded.size.brief(head.hearing.frames)
         return min(room, max(brief, self._waiting.express(head.key)))
