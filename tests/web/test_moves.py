@@ -165,6 +165,24 @@ def test_jobs_are_chosen_by_name_time_and_state_and_counted(box: Box, program: F
     asked(program, "GET", "/jobs?since=yesterday", 422)
 
 
+def test_pages_of_a_list_are_the_same_whether_jobs_are_counted(
+    box: Box, program: FlaskClient
+) -> None:
+    """Its end is known from the count, where there is one: no row is looked at beyond it."""
+    for path in (b"board 1.wav", b"other.wav", b"board 2.wav", b"board 3.wav"):
+        box.add(path)
+    for name, there in (("board", 3), ("nobody", 0)):
+        for counted in ("false", "true"):
+            query = f"/jobs?name={name}&counts={counted}&limit=2&state=queued"
+            found = asked(program, "GET", query)
+            seen = len(found["jobs"])
+            while found["next_cursor"] is not None:
+                found = asked(program, "GET", f"{query}&cursor={found['next_cursor']}")
+                seen += len(found["jobs"])
+            assert seen == there
+    assert asked(program, "GET", "/jobs?name=board&counts=true&state=done")["jobs"] == []
+
+
 # --- forgotten ----------------------------------------------------------------------------------
 
 

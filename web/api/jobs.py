@@ -9,6 +9,7 @@ from flask import Response, abort, url_for
 
 from appliance import logbook
 from appliance.report import shown
+from appliance.states import State
 from appliance.store import board
 from web import db, partial
 from web.access import sees
@@ -23,19 +24,24 @@ bp = part("jobs", "Recordings and what became of them.")
 @bp.get("/jobs", responses={200: rows.JobPage})
 def listing(query: JobsQuery) -> Response:
     """Jobs, newest first; the next page is a Link as well."""
+    limit = query.limit + 1
+    counts = None
+    if query.counts:
+        counts = board.counts(db.ledger(), query.choice(), shares=sees())
+        # No job is looked for beyond those that there are: a name that nobody has would have
+        # every row of the ledger looked at twice.
+        limit = min(limit, sum(counts.get(state, 0) for state in query.state or State))
     found = board.page(
         db.ledger(),
         query.state,
         before=query.cursor,
-        limit=query.limit + 1,
+        limit=limit,
         shares=sees(),
         choice=query.choice(),
     )
     shown_now = found[: query.limit]
     last = str(shown_now[-1].id) if len(found) > query.limit else None
-    page = rows.JobPage(jobs=rows.job_rows(shown_now), next_cursor=last, counts=None)
-    if query.counts:
-        page.counts = board.counts(db.ledger(), query.choice(), shares=sees())
+    page = rows.JobPage(jobs=rows.job_rows(shown_now), next_cursor=last, counts=counts)
     response = told(page)
     if last is not None:
         chosen = query.model_dump(mode="json", exclude_defaults=True, exclude={"cursor", "limit"})
