@@ -361,6 +361,28 @@ def test_turns_of_long_recordings_are_brief_while_short_ones_come() -> None:
     assert fake.turns[-2:] == [2, 2]
 
 
+def test_whoever_asks_for_a_model_that_is_there_waits_for_no_turn() -> None:
+    """A memo would wait for a turn of the long recording before it is decoded, and for another."""
+    fake = Fake()
+    begun, over, told = threading.Event(), threading.Event(), threading.Event()
+
+    def turn(_hearings: Sequence[Hearing]) -> None:
+        begun.set()
+        over.wait(20)
+
+    with running(fake) as heard:
+        put_at_once(heard, 1)
+        heard.all(1)
+        fake.refuse = turn
+        heard.put("long")
+        assert begun.wait(20)
+        heard.batcher.call(Call("m", lambda _model: told.set()))
+        answered = told.wait(5)
+        over.set()
+        heard.all(2)
+    assert answered
+
+
 def test_two_lanes_hear_side_by_side() -> None:
     fake = Fake()
     fake.takes = 0.2

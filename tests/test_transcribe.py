@@ -612,13 +612,24 @@ def test_a_short_recording_votes_with_what_it_has() -> None:
 
 def test_the_time_left_follows_the_pace_and_forgets_what_others_did() -> None:
     pace = Pace(0.0)
-    assert pace.left(100.0) is None
-    pace.jumped(500.0)
+    assert pace.left(0.0, 100.0) is None
+    pace.jumped(0.0, 500.0)
     for second in range(1, 61):
         pace.moved(float(second), 500.0 + 10.0 * second)
-    assert pace.speed() == pytest.approx(10.0)
-    assert pace.left(1_600.0) == pytest.approx(50.0)
+    assert pace.speed(60.0) == pytest.approx(10.0)
+    assert pace.left(60.0, 1_600.0) == pytest.approx(50.0)
     for second in range(61, 400):  # somebody else shares the engine from here on
         pace.moved(float(second), 1_100.0 + 5.0 * (second - 60))
-    assert pace.speed() == pytest.approx(5.0, rel=0.2)
-    assert pace.left(None) is None
+    assert pace.speed(399.0) == pytest.approx(5.0, rel=0.2)
+    assert pace.left(399.0, None) is None
+
+
+def test_the_time_left_runs_down_between_turns_and_grows_when_one_is_late() -> None:
+    pace = Pace(0.0)
+    for turn in range(1, 6):  # of 100 s in 4 s
+        pace.moved(4.0 * turn, 100.0 * turn)
+    left = [pace.left(20.0 + waited, 1_000.0) for waited in range(5)]
+    assert left == [pytest.approx(20.0 - waited) for waited in range(5)]
+    late = pace.left(44.0, 1_000.0)  # ten times as long as usual, and nothing has come
+    assert late is not None
+    assert late > 30.0

@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from appliance.engine.clock import Clock
 from appliance.engine.hearing import Listener
 from appliance.engine.size import LEAST, Size
 from appliance.engine.waiting import EXPRESS_WINDOWS, Waiting, Window
@@ -81,7 +82,7 @@ class Batcher:
         """
         self._load = load
         self._batch = batch
-        self._lanes = lanes
+        self.lanes = lanes
         self._short_ones = short_ones
         self._end = end
         self._idle = idle_unload_s or None
@@ -94,16 +95,22 @@ class Batcher:
         self._turning: dict[int, float] = {}  # threads in a turn, since when
         self._ended = 0  # turns, well or not
         self._short_ended = -math.inf  # when the last short recording was over
+        self._called = -math.inf  # when somebody has asked for a model, whose windows will follow
         self._opening = False  # a model is being loaded
         self._alone = False  # a lane has a window that is heard while nobody else is
         self._stopping = False
         self.clock = Clock()
 
     def call(self, call: Call) -> None:
-        """Ask for a model."""
+        """Ask for a model; one that is there answers at once, whatever the lanes are at."""
         with self._wake:
-            self._calls.append(call)
-            self._wake.notify()
+            self._called = time.monotonic()
+            loaded = self._models.get(call.model)
+            if loaded is None:
+                self._calls.append(call)
+                self._wake.notify()
+        if loaded is not None:
+            call.reply(loaded.listener)
 
     def put(self, window: Window) -> None:
         """Queue a window."""
@@ -149,12 +156,12 @@ class Batcher:
                     "device": loaded.listener.device,
                     "compute_type": loaded.listener.compute_type,
                     "batch": loaded.size.most,
-                    "speed": (loaded.size.speed() or 0.0) * self._lanes or None,
+                    "speed": (loaded.size.speed() or 0.0) * self.lanes or None,
                 }
                 for name, loaded in self._models.items()
             }
             return {
-                "lanes": self._lanes,
+                "lanes": self.lanes,
                 "busy": len(self._busy),
                 "waiting": len(self._waiting),
                 "models": models,
@@ -166,7 +173,7 @@ class Batcher:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="words") as words:
             others = [
                 threading.Thread(target=self._lane, args=(number, words), name=f"lane-{number}")
-                for number in range(1, self._lanes)
+                for number in range(1, self.lanes)
             ]
             for other in others:
                 other.start()
@@ -226,7 +233,8 @@ class Batcher:
         Only the end of the process gives everything back: the allocator keeps what it has,
         and a GPU's context alone takes 200 to 300 MB.
         """
-        if self._models and not self._busy:
+        just_called = time.monotonic() - self._called < (self._idle or 0.0)
+        if self._models and not self._busy and not just_called:
             log.info("idle: the engine ends, and its model with it")
             self._stopping = True
             self._wake.notify_all()
@@ -370,29 +378,3 @@ def _say(window: Window, listener: Listener) -> None:
         window.reply(Bug(name=f"a window ({error})"))
     else:
         window.reply(answers)
-
-
-class Clock:
-    """What the lanes have done since the process began. Used under the batcher's lock."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0  # in turns, over all lanes
-        self.turns = 0
-        self.windows = 0
-        self.sound = 0.0  # seconds of sound in them
-
-    def turn(self, seconds: float, batch: Sequence[Window]) -> None:
-        """Count one."""
-        self.seconds += seconds
-        self.turns += 1
-        self.windows += len(batch)
-        self.sound += sum(window.hearing.ask.seconds for window in batch)
-
-    def facts(self) -> dict[str, float]:
-        """As plain numbers."""
-        return {
-            "turn_seconds": self.seconds,
-            "turns": self.turns,
-            "windows": self.windows,
-            "sound_seconds": self.sound,
-        }

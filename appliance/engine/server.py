@@ -32,7 +32,6 @@ from appliance.nouns import MEL_FRAMES, WINDOW_SECONDS
 log = logging.getLogger("appliance.engine")
 _SEND_PATIENCE_SECONDS: Final = 10
 _SLOTS: Final = 8  # windows that a job may have in our hands, at least
-_SLOTS_A_BATCH: Final = 2  # one batch is heard, another lies ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +45,11 @@ class House:
 
     @property
     def slots(self) -> int:
-        """Windows that a job may have in our hands."""
-        return max(_SLOTS, _SLOTS_A_BATCH * self.batch)
+        """Windows that a job may have in our hands: a batch for each lane, and one lies ready.
+
+        Without that one, a lane would go on with whatever window comes first, alone.
+        """
+        return max(_SLOTS, self.batch * (self.batcher.lanes + 1))
 
 
 class Connection:

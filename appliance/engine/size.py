@@ -24,7 +24,7 @@ from appliance.nouns import MEL_FRAMES
 TURN_SECONDS: Final = 1.0
 BRIEF_SECONDS: Final = 0.5
 LEAST: Final = 4  # on a processor most of the gain; a GPU has heard them in no time
-_BRIEF: Final = 2  # windows, however long they take: one alone costs half as much again
+_BRIEF: Final = 2  # windows, until turns have told what is fixed in them: it may be much
 LONGEST_SECONDS: Final = 30.0  # where even those take too long, fewer
 _OLDER: Final = 0.85  # weight of what turns have cost, for each one since
 _ALIKE: Final = 0.01  # turns of so similar sizes do not tell what is fixed in them
@@ -53,12 +53,20 @@ class _Took:
         """Seconds a window, all told."""
         return self.seconds / self.windows
 
+    @property
+    def _spread(self) -> float:
+        return self.turns * self.squares - self.windows**2
+
+    @property
+    def tells(self) -> bool:
+        """Whether turns were unlike enough to tell what is fixed in them."""
+        return self._spread >= _ALIKE * self.windows**2
+
     def parts(self) -> tuple[float, float]:
         """Seconds that a turn takes anyway, and for each window: a line through the turns."""
-        spread = self.turns * self.squares - self.windows**2
-        if spread < _ALIKE * self.windows**2:
+        if not self.tells:
             return 0.0, self.each
-        slope = (self.turns * self.products - self.windows * self.seconds) / spread
+        slope = (self.turns * self.products - self.windows * self.seconds) / self._spread
         slope = min(max(slope, self.each / 100), self.each)  # more windows never take less
         return (self.seconds - slope * self.windows) / self.turns, slope
 
@@ -92,7 +100,7 @@ class Size:
         """How many it may have while somebody may come who waits for its end."""
         took = self._took.get(frames)
         wanted = took.within(BRIEF_SECONDS) if took and took.each else 0
-        return min(self.fits(frames), max(_BRIEF, wanted))
+        return min(self.fits(frames), max(1 if took and took.tells else _BRIEF, wanted))
 
     def _of(self, full: int, frames: int) -> int:
         """So many windows of this length instead of `full` ones of 30 s."""

@@ -143,9 +143,8 @@ class Relay:
             self._tally.speak(voted)
 
     def _show(self, now: float, progress: Progress) -> None:
-        self._pace.moved(now, self._tally.seconds())
         total = self._total()
-        progress(self._tally.seconds(), total, self._pace.left(total))
+        progress(self._tally.seconds(), total, self._pace.left(now, total))
 
     # --- the engine's side ----------------------------------------------------------------------
 
@@ -302,7 +301,9 @@ class Relay:
             for heard in known:
                 tally.answer(heard)
             self._free(tally.settle())
-            self._pace.jumped(tally.seconds())
+            self._pace.jumped(self._moved, tally.seconds())
+        elif window.index == 0:
+            self._pace.jumped(self._moved, window.start)
 
     # --- what was heard ---------------------------------------------------------------------------
 
@@ -324,6 +325,7 @@ class Relay:
     def _settle(self) -> None:
         had = self._tally.voted
         settled = self._tally.settle()
+        self._pace.moved(time.monotonic(), self._tally.seconds())
         if self._tally.voted and not had and self._tally.language:
             self._checkpoint.speak(self._tally.language)
         self._checkpoint.add(settled)

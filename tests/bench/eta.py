@@ -49,7 +49,7 @@ def _cases(amount: Amount, folder: Path) -> Sequence[_Case]:
         (Engine(gpu=50.0), 20 * factor),
         (Engine(gpu=100.0), 30 * factor),
         (Engine(gpu=300.0), 60 * factor),
-        (small, 5 * factor),
+        (small, 8 * factor),
     ]
 
 

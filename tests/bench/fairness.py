@@ -22,8 +22,8 @@ from tests.bench import Amount, Figure, box, p95, recordings
 from tests.bench.box import Box, Engine, Ran
 
 _SPEED: Final = 100.0
-_HOURS: Final = {Amount.SMOKE: 0.5, Amount.SHORT: 0.35, Amount.FULL: 6.0}
-_MEMOS: Final = {Amount.SMOKE: 2, Amount.SHORT: 8, Amount.FULL: 60}
+_HOURS: Final = {Amount.SMOKE: 0.5, Amount.SHORT: 0.5, Amount.FULL: 6.0}
+_MEMOS: Final = {Amount.SMOKE: 2, Amount.SHORT: 20, Amount.FULL: 60}
 _BEGIN: Final = 0.05  # of the long job is over when the first memo is dropped
 _END: Final = 0.85  # and when the last is
 

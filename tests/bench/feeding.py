@@ -62,6 +62,13 @@ def _figures(speed: int, seconds: float, pairs: Sequence[_Pair]) -> Iterator[Fig
     )
     yield Figure(f"{at}: ours", seconds / median(ours), "x real time")
     yield Figure(f"{at}: bare batched", seconds / median(theirs), "x real time")
+    alone = median([took.status["turn_seconds"] for took, _ in pairs])
+    yield Figure(
+        f"{at}: the most there could be, if all but the GPU took no time",
+        median(theirs) / alone,
+        "x",
+        how=f"{listed(theirs)} s : {alone:.1f} s",
+    )
     yield from _first_text(at, pairs)
     busy = median([_busy(took) for took, _ in pairs])
     yield Figure(f"{at}: engine busy", 100 * busy, "%", least=95 if speed == 100 else None)

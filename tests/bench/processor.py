@@ -17,7 +17,7 @@ from appliance import allocator
 from tests.bench import Amount, Figure, box, listed, median, models, peers, recordings
 from tests.bench.peers import Told
 
-_MINUTES: Final = {Amount.SMOKE: 0.5, Amount.SHORT: 2.0, Amount.FULL: 10.0}
+_MINUTES: Final = {Amount.SMOKE: 0.5, Amount.SHORT: 5.0, Amount.FULL: 10.0}
 _RUNS: Final = {Amount.SMOKE: 1, Amount.SHORT: 2, Amount.FULL: 5}
 _SHAPES: Final = {Amount.SMOKE: "tiny", Amount.SHORT: "base", Amount.FULL: "base"}
 
