@@ -24,6 +24,7 @@ from appliance.engine.hearing import Answer, Ask, Draft, Hearing, Listener
 from appliance.engine.model import Model
 from appliance.engine.phrases import Scores
 from appliance.engine.probe import Probe
+from appliance.engine.server import House
 from appliance.engine.size import LEAST, Size
 from appliance.engine.waiting import Rank, Waiting, Window
 from appliance.errors import ApplianceError, ModelMissing
@@ -309,6 +310,24 @@ def test_brief_turns_are_not_bought_with_all_of_the_speed(
     last, meanwhile = hear(200, size.brief)
     assert last >= min(brief, 64) // 2
     assert meanwhile >= (1 - loss) * alone
+
+
+def test_a_brief_turn_is_one_window_where_turns_have_told_that_nothing_is_fixed() -> None:
+    size = Size(16)
+    for _ in range(5):
+        size.took(0.3 * 4, 4, 3000)
+    assert size.brief(3000) == 2, "turns of one size tell nothing"
+    for windows in (4, 1, 2):
+        size.took(0.3 * windows, windows, 3000)
+    assert size.brief(3000) == 1
+
+
+@pytest.mark.parametrize(("lanes", "slots"), [(1, 8), (2, 12), (4, 20)])
+def test_a_job_has_a_batch_for_each_lane_and_one_more(lanes: int, slots: int) -> None:
+    batcher = Batcher(
+        lambda _name, _frugal: Fake(), batch=lambda _model: 4, idle_unload_s=0, lanes=lanes
+    )
+    assert House(batcher, 4).slots == slots
 
 
 def test_memory_that_does_not_suffice_halves_and_is_tried_again_much_later() -> None:

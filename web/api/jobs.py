@@ -5,12 +5,16 @@ Not here: the shapes (asked, rows).
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from flask import Response, abort, url_for
 
 from appliance import logbook
 from appliance.report import shown
 from appliance.states import State
 from appliance.store import board
+from appliance.store.jobs import Job
 from web import db, partial
 from web.access import sees
 from web.api import rows
@@ -24,30 +28,36 @@ bp = part("jobs", "Recordings and what became of them.")
 @bp.get("/jobs", responses={200: rows.JobPage})
 def listing(query: JobsQuery) -> Response:
     """Jobs, newest first; the next page is a Link as well."""
-    limit = query.limit + 1
-    counts = None
-    if query.counts:
-        counts = board.counts(db.ledger(), query.choice(), shares=sees())
-        # No job is looked for beyond those that there are: a name that nobody has would have
-        # every row of the ledger looked at twice.
-        limit = min(limit, sum(counts.get(state, 0) for state in query.state or State))
     found = board.page(
         db.ledger(),
         query.state,
         before=query.cursor,
-        limit=limit,
+        limit=query.limit + 1,
         shares=sees(),
         choice=query.choice(),
     )
     shown_now = found[: query.limit]
     last = str(shown_now[-1].id) if len(found) > query.limit else None
-    page = rows.JobPage(jobs=rows.job_rows(shown_now), next_cursor=last, counts=counts)
+    page = rows.JobPage(jobs=rows.job_rows(shown_now), next_cursor=last, counts=None)
+    if query.counts:
+        page.counts = _counts(query, found)
     response = told(page)
     if last is not None:
         chosen = query.model_dump(mode="json", exclude_defaults=True, exclude={"cursor", "limit"})
         following = url_for("api.jobs.listing", **chosen, limit=query.limit, cursor=last)
         response.headers["Link"] = f'<{following}>; rel="next"'
     return response
+
+
+def _counts(query: JobsQuery, found: Sequence[Job]) -> dict[State, int]:
+    """How many of the choice are in each state; `found` is its first page, one job longer.
+
+    Where that holds them all, nobody looks at every job a second time: for a name that nobody
+    has, that took as long as the page.
+    """
+    if query.cursor is None and not query.state and len(found) <= query.limit:
+        return dict(Counter(job.state for job in found))
+    return board.counts(db.ledger(), query.choice(), shares=sees())
 
 
 @bp.get("/jobs/<int:number>", responses={200: rows.JobWhole})
