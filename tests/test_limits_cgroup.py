@@ -115,6 +115,28 @@ def test_a_job_does_not_go_on_without_the_group_that_jobs_have_here(tmp_path: Pa
         pytest.fail("it was lent")
 
 
+def test_what_the_kernel_ends_for_its_memory_does_not_wait_for_a_processor(
+    looks_like: Path,
+) -> None:
+    place = Place(str(looks_like), frozenset(cgroup.CONTROLLERS))
+    with (
+        Decoders(Limits(), place=place, argv=template("")) as decoders,
+        decoders.take(JOB, name="7-1") as child,
+    ):
+        alarm, events = child.process.alarm, looks_like / "job-7-1" / "memory.events"
+        assert alarm is not None
+        for well in ("max 12\noom 0\noom_kill 0\n", "max 12\noom 0\noom_kill 1\n"):
+            events.write_text(well)
+            child.process.heed()
+            assert (looks_like / "job-7-1" / "cpu.max").read_text() == "50000 100000"
+        events.write_text("max 12\noom 1\noom_kill 1\n")
+        child.process.heed()
+        assert (looks_like / "job-7-1" / "cpu.max").read_text() == "max"
+    assert child.process.alarm is None
+    with pytest.raises(OSError, match="descriptor"):
+        os.fstat(alarm)
+
+
 def test_what_a_worker_left_behind_is_cleared_away(looks_like: Path) -> None:
     for name in ("job-1-1", "job-2-1", "supervisor"):
         os.mkdir(str(looks_like / name))

@@ -17,7 +17,7 @@ import logging
 import os
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -169,6 +169,16 @@ class Group:
                 stream.seek(0)
         return True
 
+    def memory_alarm(self) -> int | None:
+        """A descriptor of its own that tells POLLPRI when memory was refused; None without.
+
+        Whoever has it reads it (`is_out_of_memory`) before it tells again.
+        """
+        try:
+            return os.open(os.path.join(self.folder, "memory.events"), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+
     def counts(self) -> Counts:
         """What the kernel has counted so far."""
         peak = _read(self.folder, "memory.peak").strip()  # Linux 5.19
@@ -179,7 +189,7 @@ class Group:
             memory_peak=int(peak) if peak.isdigit() else None,
             cpu_seconds=None if used is None else used / 1e6,
             throttled_seconds=None if throttled is None else throttled / 1e6,
-            oom_kills=memory.get("oom_kill", 0) if memory.get("oom") else 0,
+            oom_kills=_oom_kills(memory),
             refused_tasks=_table(_read(self.folder, "pids.events")).get("max", 0),
         )
 
@@ -187,6 +197,18 @@ class Group:
         """Remove it; one that somebody is still in stays, and the next worker clears it away."""
         with contextlib.suppress(OSError):
             os.rmdir(self.folder)
+
+
+def is_out_of_memory(alarm: int) -> bool:
+    """Tell whether a group's `memory_alarm` says that the kernel has ended it."""
+    with contextlib.suppress(OSError):
+        return _oom_kills(_table(os.pread(alarm, 4096, 0).decode("ascii"))) > 0
+    return False
+
+
+def _oom_kills(events: Mapping[str, int]) -> int:
+    """Who was ended because of the group's own limit."""
+    return events.get("oom_kill", 0) if events.get("oom") else 0
 
 
 def _left_over(folder: str) -> list[str]:

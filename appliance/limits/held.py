@@ -10,6 +10,7 @@ Not here: the groups (cgroup), the looking (sampling), which limits a job has (s
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import threading
 import time
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from appliance.limits.cgroup import Counts, Group, Place
+from appliance.limits.cgroup import Counts, Group, Place, is_out_of_memory
 from appliance.limits.child import Verdict
 from appliance.limits.sampling import Sampler
 from appliance.limits.template import Forked
@@ -43,6 +44,8 @@ class Held:
         self._limits = limits
         self._began = time.monotonic()
         self._group = _entered(place.make(name, limits), child)
+        # Tells POLLPRI when somebody should `heed` it; None where no controller would tell.
+        self.alarm = self._group.memory_alarm() if self._group else None
         self._verdict: Verdict | None = None
         self._guard = threading.Lock()  # the sampler kills, too
         self._is_gone = False
@@ -58,6 +61,15 @@ class Held:
                 if self._group is not None:
                     self._group.kill()
                 self._child.kill()
+
+    def heed(self) -> None:
+        """The alarm told: what the kernel ends for its memory shall end now.
+
+        A gigabyte is given back at the group's own share of a processor, and with oom.group its
+        other processes are still there meanwhile: 1.3 s at half an emulated one, 0.8 s without.
+        """
+        if self.alarm is not None and is_out_of_memory(self.alarm):
+            self.kill()
 
     def wait(self, timeout: float | None = None) -> Verdict | None:
         """Wait for the end; None when `timeout` seconds did not bring it."""
@@ -76,6 +88,9 @@ class Held:
             self._group.is_empty(_EMPTY_SECONDS)
             counts = self._group.counts()
             self._group.remove()
+        if self.alarm is not None:
+            os.close(self.alarm)
+            self.alarm = None
         sampled, over = self._watched.end() if self._watched else (None, False)
         cpu = counts.cpu_seconds
         self.usage = Usage(

@@ -224,10 +224,14 @@ class Relay:
         poll = select.poll()
         if not self._ended:  # a child that has ended hangs up, and poll tells that without end
             poll.register(self._child.channel, select.POLLIN)
+            if (alarm := self._child.process.alarm) is not None:
+                poll.register(alarm, select.POLLPRI)
         if self._engine:
             poll.register(self._engine, select.POLLIN)
         left = self._deadline() - time.monotonic()
         ready = {fd for fd, _ in poll.poll(min(1000.0, max(0.0, left * 1000) + 1))}
+        if self._child.process.alarm in ready:
+            self._child.process.heed()
         if self._child.channel.fileno() in ready:
             self._from_child()
         try:
