@@ -41,7 +41,7 @@ from appliance.errors import (
     WorkerDied,
     on_the_box,
 )
-from appliance.health import holding, isolation
+from appliance.health import holding, isolation, models
 from appliance.limits import Place
 from appliance.logbook import Book
 from appliance.nouns import display
@@ -222,7 +222,11 @@ def work(
             args=(box, bell, consumer.stop_flag, damaged, hang),
             name="reconcile",
         )
+        models_read = threading.Thread(
+            target=models.read, args=(settings,), name="models", daemon=True
+        )
         daemon.ready()
+        models_read.start()
         rounds.start()
         consumer.run()
         box.stopping.set()

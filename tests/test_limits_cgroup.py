@@ -242,6 +242,20 @@ def test_memory_that_no_controller_holds_is_looked_at(
     assert 150 << 20 < (heard[0].memory_peak or 0) < 400 << 20
 
 
+def test_nobody_waits_for_the_first_fork_of_a_template(tmp_path: Path) -> None:
+    told = tmp_path / "forks"
+    count = f"os.register_at_fork(after_in_parent=lambda: open({str(told)!r}, 'a').write('.'))"
+    argv = [
+        sys.executable,
+        "-c",
+        FORKS.format(deed="pass").replace("def work", f"{count}\ndef work"),
+    ]
+    with Decoders(Limits(), argv=argv) as decoders:
+        eventually(lambda: told.exists() and told.read_text() == ".")
+        with decoders.take():
+            eventually(lambda: told.read_text() == "..")
+
+
 def test_a_child_that_stays_small_is_left_alone() -> None:
     looked: list[str] = []
     sampler = Sampler()

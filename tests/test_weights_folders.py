@@ -6,12 +6,16 @@ import errno
 import json
 import os
 import shutil
+import threading
+import time
 from typing import Any
 
 import pytest
 
 from appliance import weights
 from appliance.errors import DiskFull, ModelCorrupt, ModelMissing, NodeIO
+from appliance.health import models as model_health
+from appliance.settings import Settings
 from appliance.weights import manifest
 from appliance.weights.pull import Wish, copy
 from tests.hub import FILES
@@ -178,3 +182,34 @@ def test_a_manifest_of_nonsense_is_corrupt(stick: str, text: str) -> None:
         file.write(text)
     with pytest.raises(ModelCorrupt, match=r"manifest\.json"):
         weights.find("noise", os.path.dirname(stick))
+
+
+def test_a_profile_s_models_are_read_before_a_job_asks(
+    stick: str, models: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy(Wish("noise"), stick, models)
+    profile = {"default": {"model": "noise"}, "lost": {"model": "not-there"}}
+    settings = Settings.model_validate({"engine": {"model_dir": models}, "profile": profile})
+    read = counted(monkeypatch)
+    asking = [threading.Thread(target=model_health.read, args=(settings,)) for _ in range(4)]
+    for one in asking:
+        one.start()
+    for one in asking:
+        one.join()
+    assert weights.find("noise", models).name == "noise"
+    assert sorted(map(os.path.basename, read)) == sorted(set(map(os.path.basename, read)))
+    assert "model.bin" in map(os.path.basename, read)
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every file of a model that is read through from now on; reading takes a while."""
+    read: list[str] = []
+    of_file = manifest.of_file
+
+    def slow(path: str) -> manifest.Content:
+        read.append(path)
+        time.sleep(0.05)
+        return of_file(path)
+
+    monkeypatch.setattr(manifest, "of_file", slow)
+    return read

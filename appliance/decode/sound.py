@@ -37,8 +37,8 @@ from appliance.nouns import SAMPLE_RATE
 Block = npt.NDArray[np.int16]
 
 BLOCK: Final = 20 * SAMPLE_RATE  # samples handed on at once
-_FIRST: Final = 4 * SAMPLE_RATE  # and until the first window is full: somebody waits for it
-_UNTIL: Final = 40 * SAMPLE_RATE
+_FIRST: Final = 4 * SAMPLE_RATE  # and at the beginning: somebody waits for the first window
+_UNTIL: Final = 80 * SAMPLE_RATE  # until then little is decoded beside what makes that window
 _DEAF: Final = 64  # read errors in a row that end a file
 _NOISE: Final = 2_000  # damaged packets before the first sound that end a file
 _CLOSE: Final = 2.0  # seconds a promise may be off

@@ -8,6 +8,7 @@ Not here: comparing a model with its manifest (weights).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -67,6 +68,16 @@ def ask(settings: Settings) -> None:
     with open(f"{file}.new", "wb") as stream:
         stream.write(to_json(Verdicts(found)))
     os.replace(f"{file}.new", file)
+
+
+def read(settings: Settings) -> None:
+    """Read every model through, so that in this process no job has to wait for that.
+
+    What is wrong with one is told by the job that asks for it.
+    """
+    for name in wanted(settings):
+        with contextlib.suppress(ModelMissing, ModelCorrupt):
+            weights.find(name, settings.model_dir)
 
 
 def _looks(name: str, settings: Settings) -> str | None:

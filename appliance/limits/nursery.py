@@ -9,6 +9,7 @@ Not here: how a template forks (template), what its children are for (decoders, 
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -21,6 +22,7 @@ from appliance.limits.walls import Limits
 log = logging.getLogger("appliance.limits")
 _START_SECONDS: Final = 240.0
 _TRIES: Final = 3  # templates that a child is asked of, and starts before none is said to start
+_REHEARSAL_SECONDS: Final = 5.0  # for its child to be gone
 _REST_SECONDS: Final = 0.2  # between a template that died and the next
 
 
@@ -97,9 +99,15 @@ class Nursery:
 
     def _started(self) -> tuple[Template | None, Exception | None]:
         try:
-            return Template(self._begin, self._limits), None
+            template = Template(self._begin, self._limits)
         except (OSError, Gone) as error:
             return None, error
+        try:
+            _rehearse(template)
+        except (OSError, Gone) as error:
+            template.close()
+            return None, error
+        return template, None
 
     def close(self) -> None:
         """End the thread, the template, and every child that is still there."""
@@ -110,3 +118,15 @@ class Nursery:
         if template is not None:
             template.close()
         self._thread.join(timeout=10.0)
+
+
+def _rehearse(template: Template) -> None:
+    """Have it fork once: its first child comes later than the next, and a job would wait for it.
+
+    That child is told nothing and ends at once. Raises OSError, Gone.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        child = template.fork(theirs.fileno())
+    child.kill()
+    child.wait(timeout=_REHEARSAL_SECONDS)

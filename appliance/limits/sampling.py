@@ -58,6 +58,8 @@ class Sampler:
     """Looks at all who are to be looked at; its thread sleeps while there is nobody."""
 
     def __init__(self) -> None:
+        import psutil  # noqa: F401 - now, or the first child would wait for it
+
         self._changed = threading.Condition()
         self._watched: list[Watched] = []
         self._closing = False

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,7 @@ BUNDLED: Final = os.path.join(os.path.dirname(__file__), "..", "selftest", "mode
 NEEDED: Final = ("model.bin", "config.json", "tokenizer.json")
 VOCABULARIES: Final = ("vocabulary.json", "vocabulary.txt")  # one of them
 _OF_MANY_LANGUAGES: Final = 51_865  # tokens, and more; English-only models have one less
+_reading = threading.Lock()  # two jobs that come first need not read the same gigabytes
 _MELS: Final = 80  # of a model that does not say
 
 
@@ -77,7 +79,9 @@ def look(name: str, path: str) -> ModelFolder:
 
     Raises ModelCorrupt.
     """
-    return _compared(name, path, _contents(path, _looks(path)))
+    with _reading:
+        contents = _contents(path, _looks(path))
+    return _compared(name, path, contents)
 
 
 def glance(name: str, model_dir: str) -> str:

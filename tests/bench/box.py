@@ -27,7 +27,7 @@ from appliance.store import partials
 from appliance.store.jobs import Job
 from tests.line.running import Running
 
-_LOOK_SECONDS: Final = 0.02  # between two looks at a job: the first text is timed so
+_LOOK_SECONDS: Final = 0.01  # between two looks at a job: the first text is timed so
 _LOOK_AT_MANY_SECONDS: Final = 0.25  # at many jobs, or looking would cost as much as they do
 _PATIENCE: Final = 3_600.0
 _WARM_SECONDS: Final = 60.0
