@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,7 @@ class Controller:
     ) -> None:
         """`variables` hold for every box; the first box is the canary."""
         self._folder = folder
+        self._boxes = boxes
         key = folder / "id"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
         hosts: dict[str, Any] = {}
@@ -53,12 +55,10 @@ class Controller:
             home.mkdir(mode=0o700, exist_ok=True)
             (home / "authorized_keys").write_text((folder / "id.pub").read_text())
             box.path("/run/sshd").mkdir(exist_ok=True)
-            way = " ".join((*box.enter, _DOOR))
             hosts[name] = {
                 "ansible_user": "root",
                 "ansible_ssh_private_key_file": str(key),
-                "ansible_ssh_common_args": "-F none -o StrictHostKeyChecking=no "
-                f"-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ProxyCommand='{way}'",
+                "ansible_ssh_common_args": shlex.join(self.way(name)),
             }
         first, *others = hosts
         inventory = {
@@ -71,6 +71,13 @@ class Controller:
             }
         }
         (folder / "inventory.json").write_text(json.dumps(inventory))
+
+    def way(self, name: str) -> Sequence[str]:
+        """What ssh is told so that it gets to a box."""
+        door = " ".join((*self._boxes[name].enter, _DOOR))
+        said = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR")
+        told = (f"-o{one}" for one in (*said, f"ProxyCommand={door}"))
+        return ["-F", "none", *told]
 
     def play(self, book: str, *words: str, **variables: object) -> Played:
         """Run a playbook; `variables` are laid over the inventory's."""

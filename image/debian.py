@@ -18,6 +18,7 @@ from typing import Final
 
 TOP: Final = Path(__file__).resolve().parents[1]
 KEPT: Final = TOP / ".box"
+PYTHONS: Final = {"bookworm": "3.11", "trixie": "3.13"}
 _SOURCES: Final = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 _APT: Final = (
     'APT::Install-Recommends "false"',
@@ -33,7 +34,7 @@ _LEFT_OUT: Final = (
 
 
 def root(name: str, has: Sequence[str], *, will_ask_for: Sequence[str] = ()) -> Path:
-    """The root of a Debian of this machine's own version; a minute or three where it is new.
+    """The root of a Debian; a minute or three where it is new.
 
     What it `will_ask_for` lies downloaded in apt's cache. Raises CalledProcessError where
     Debian's packages cannot be had.
@@ -60,16 +61,25 @@ def root(name: str, has: Sequence[str], *, will_ask_for: Sequence[str] = ()) -> 
 
 
 def suite() -> str:
-    """The name of this machine's Debian."""
+    """The Debian that boxes are made of: BOX_DEBIAN, or this machine's own."""
+    return os.environ.get("BOX_DEBIAN") or _own()
+
+
+def python() -> str:
+    """The version of its Python. Raises KeyError for a Debian that no box has."""
+    return PYTHONS[suite()]
+
+
+def _own() -> str:
     with open("/etc/os-release", encoding="utf-8") as stream:
         told = dict(line.rstrip("\n").split("=", 1) for line in stream if "=" in line)
     return told["VERSION_CODENAME"].strip('"')
 
 
 def sources() -> bytes:
-    """Where this machine gets Debian's packages from, as apt has it. Raises FileNotFoundError."""
+    """Its packages come from where this machine gets its own. Raises FileNotFoundError."""
     for file in _SOURCES:
         if os.path.exists(file):
             with open(file, "rb") as stream:
-                return stream.read()
+                return stream.read().replace(_own().encode(), suite().encode())
     raise FileNotFoundError("no package sources of Debian here")

@@ -21,7 +21,7 @@ from typing import Final
 from image.controller import Controller, Played
 from tests.box import container, units
 from tests.box.container import Container
-from tests.box.provision import bare, bundles
+from tests.box.provision import bare, bundles, people, support
 from tests.box.steps import expect, say
 
 SAMPLES: Final = Path(units.TOP, "appliance", "selftest", "samples")
@@ -90,11 +90,13 @@ def main() -> int:
 
 def tell(box: Container, folder: Path, key: Path, good: Path) -> None:
     """Everything, in order."""
+    at = people.site(folder)
     variables = {
         "appliance_bundle": str(good),
         "appliance_release_signers": [key.with_suffix(".pub").read_text().strip()],
         "appliance_apt_update": False,
         "appliance_settings": {"worker": {"require_isolation": True}},
+        "appliance_operators": at.operators,
         "appliance_shares": [{"name": "dictation", "samba": ["anna"]}],
         "appliance_samba_people": [
             {"name": "anna", "password": PASSWORD},
@@ -105,8 +107,10 @@ def tell(box: Container, folder: Path, key: Path, good: Path) -> None:
     controller = Controller(folder, {"canary-box": box, "second-box": box}, variables)
     only = ("--limit", "canary-box")
     first(box, controller, only)
+    people.come_in(box, controller, at, only)
     no_way_out(box)
     drop_share(box, folder)
+    support.bundle(box, (*people.SECRETS, "project budget", "welcome-english", "broken.mp3"))
     goes_back(box, controller, folder, key)
     upgrades(box, controller, folder, key, only)
     altered(box, folder, good)

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from image import debian
 from image.release import make
 from tests.box import units
 from tests.box.provision.bare import KEPT
 
 _PARTS: Final = ("appliance", "web", "systemd", "config", "pyproject.toml", "README.md", "LICENSE")
 _NOTHING: Final[Mapping[str, str]] = {}
-PYTHON: Final = ("/usr/bin/python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
 
 
 def key(folder: Path) -> Path:
@@ -31,11 +31,10 @@ def key(folder: Path) -> Path:
 
 
 def wheels() -> Path:
-    """Wheels for this machine's own Debian, as the lock file has them."""
+    """Wheels for the Debian of the boxes, as the lock file has them."""
     kept = KEPT / "wheels"
-    told = subprocess.run(PYTHON, capture_output=True, text=True, check=True).stdout.strip()
     kept.mkdir(parents=True, exist_ok=True)
-    make.fetch(str(Path(units.TOP, "requirements.lock")), told, str(kept), None)
+    make.fetch(str(Path(units.TOP, "requirements.lock")), debian.python(), str(kept), None)
     return kept
 
 
@@ -45,7 +44,6 @@ def bundle(
     """A signed bundle of this checkout, as `version`; `broken` says what is put at the end of
     which module.
     """
-    python = subprocess.run(PYTHON, capture_output=True, text=True, check=True).stdout.strip()
     top = folder / f"checkout-{version or 'as-it-is'}"
     top.mkdir()
     for part in _PARTS:
@@ -64,7 +62,7 @@ def bundle(
     made = make.make(
         key=str(key),
         out=str(folder),
-        pythons=[python],
+        pythons=[debian.python()],
         top=str(top),
         lock=str(Path(units.TOP, "requirements.lock")),
         wheels=str(wheels()),
