@@ -222,11 +222,9 @@ def work(
             args=(box, bell, consumer.stop_flag, damaged, hang),
             name="reconcile",
         )
-        models_read = threading.Thread(
-            target=models.read, args=(settings,), name="models", daemon=True
-        )
+        ready = threading.Thread(target=_get_ready, args=(box,), name="ready", daemon=True)
         daemon.ready()
-        models_read.start()
+        ready.start()
         rounds.start()
         consumer.run()
         box.stopping.set()
@@ -236,6 +234,13 @@ def work(
             raise LedgerDamaged(
                 where=settings.state_dir, why="it, or the queue beside it, is damaged"
             )
+
+
+def _get_ready(box: Box) -> None:
+    """Do what the first job would wait for; what is wrong is told by the job that meets it."""
+    with contextlib.suppress(ApplianceError):
+        box.porters.get_ready()
+    models.read(box.settings)
 
 
 def hold_jobs_in(settings: Settings, delegated: str | None) -> Place:

@@ -292,6 +292,15 @@ def test_two_errands_do_not_wait_for_each_other(site: Site) -> None:
         first.join()
 
 
+def test_the_first_errand_has_a_porter_that_waits(site: Site) -> None:
+    with Porters(site.settings) as porters:
+        porters.get_ready()
+        waiting = children()
+        porters.stage(site.job("first.wav"), site.share, stop=go_on)
+        assert children() == waiting
+        assert len(waiting) == 1
+
+
 STOP = {"stop": go_on}
 WORKER = """
 import sys, time

@@ -19,6 +19,14 @@ from typing import IO, Final
 from appliance.limits.walls import GIVEN, MB, OUT_OF_MEMORY, Limits
 
 _KEPT: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "TMPDIR")
+_ENVIRONMENT: Final = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    # From 128 kB on glibc gives an array back to the kernel and has the next one filled with zeros:
+    # with these a decoder's page faults were a quarter (ten minutes of MP3: 40,000 → 10,000).
+    "MALLOC_MMAP_THRESHOLD_": str(32 * MB),
+    "MALLOC_TRIM_THRESHOLD_": str(64 * MB),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,7 @@ def spawn(
         stdout=subprocess.DEVNULL,
         stderr=stderr,
         start_new_session=True,
-        env={**kept, GIVEN: given, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        env={**kept, **_ENVIRONMENT, GIVEN: given},
     )
     return Child(process, limits)
 

@@ -98,6 +98,12 @@ class Porters:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
+    def get_ready(self) -> None:
+        """Have a porter wait for the first errand. Raises NodeIO."""
+        porter = self._take()
+        with self._guard:
+            self._idle.append(porter)
+
     def stage(self, job: Job, share: Share, *, stop: Stop) -> Staged:
         """Copy the recording of a job into the spool. Raises as `stage.stage`, and `stop`."""
         staged = self.carry("stage", job, share, stop=stop)
