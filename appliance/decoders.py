@@ -41,6 +41,7 @@ class DecodeChild:
         self.channel.close()
         self.process.kill()
         verdict = self.process.wait(timeout=5.0)
+        self.process.let_be()
         used = self.process.usage
         if verdict is not None and used is not None:
             logbook.note(

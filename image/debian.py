@@ -53,7 +53,7 @@ def root(name: str, has: Sequence[str], *, will_ask_for: Sequence[str] = ()) -> 
         fetch = "apt-get install --yes --quiet --no-install-recommends --download-only"
         argv += [f'--customize-hook=chroot "$1" {fetch} {" ".join(will_ask_for)} >/dev/null']
     try:
-        subprocess.run([*argv, version, str(half), "-"], input=sources(), check=True)
+        subprocess.run([*argv, version, str(half), "-"], input=sources(version), check=True)
         half.rename(made)
     finally:
         shutil.rmtree(half, ignore_errors=True)
@@ -76,10 +76,13 @@ def _own() -> str:
     return told["VERSION_CODENAME"].strip('"')
 
 
-def sources() -> bytes:
-    """Its packages come from where this machine gets its own. Raises FileNotFoundError."""
+def sources(version: str) -> bytes:
+    """Where a Debian's packages come from: from where this machine gets its own.
+
+    Raises FileNotFoundError.
+    """
     for file in _SOURCES:
         if os.path.exists(file):
             with open(file, "rb") as stream:
-                return stream.read().replace(_own().encode(), suite().encode())
+                return stream.read().replace(_own().encode(), version.encode())
     raise FileNotFoundError("no package sources of Debian here")

@@ -256,6 +256,28 @@ def test_nobody_waits_for_the_first_fork_of_a_template(tmp_path: Path) -> None:
             eventually(lambda: told.read_text() == "..")
 
 
+@pytest.mark.parametrize(
+    ("deed", "why"),
+    [
+        ("os.fork = lambda: (_ for _ in ()).throw(BlockingIOError())", "it does not fork"),
+        ("os.wait4 = lambda *_: os._exit(3)", "did not end well"),
+    ],
+)
+def test_a_template_that_cannot_fork_is_not_started_without_end(
+    tmp_path: Path, deed: str, why: str
+) -> None:
+    told = tmp_path / "starts"
+    count = f"open({str(told)!r}, 'a').write('.')"
+    program = FORKS.format(deed="pass").replace("def work", f"{count}\n{deed}\ndef work")
+    with (
+        Decoders(Limits(), argv=[sys.executable, "-c", program]) as decoders,
+        pytest.raises(NodeIO, match=why),
+        decoders.take(),
+    ):
+        pytest.fail("it was lent")
+    assert len(told.read_text()) < 6
+
+
 def test_a_child_that_stays_small_is_left_alone() -> None:
     looked: list[str] = []
     sampler = Sampler()

@@ -201,6 +201,32 @@ def test_a_profile_s_models_are_read_before_a_job_asks(
     assert "model.bin" in map(os.path.basename, read)
 
 
+def test_nobody_waits_for_the_reading_of_another_model(
+    stick: str, models: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy(Wish("noise"), stick, models)
+    weights.find(weights.SELFTEST, models)
+    read, go_on = [], threading.Event()
+
+    def stuck(path: str) -> manifest.Content:
+        read.append(path)
+        go_on.wait(20)
+        raise OSError(errno.EIO, "the disk hangs", path)
+
+    monkeypatch.setattr(manifest, "of_file", stuck)
+    settings = Settings.model_validate(
+        {"engine": {"model_dir": models}, "profile": {"default": {"model": "noise"}}}
+    )
+    reading = threading.Thread(target=model_health.read, args=(settings,))
+    reading.start()
+    while not read:
+        time.sleep(0.01)
+    assert weights.find(weights.SELFTEST, models).name == weights.SELFTEST
+    assert reading.is_alive()
+    go_on.set()
+    reading.join()
+
+
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every file of a model that is read through from now on; reading takes a while."""
     read: list[str] = []

@@ -73,9 +73,10 @@ def ask(settings: Settings) -> None:
 def read(settings: Settings) -> None:
     """Read every model through, so that in this process no job has to wait for that.
 
-    What is wrong with one is told by the job that asks for it.
+    That of most jobs comes first. What is wrong with one is told by the job that asks for it.
     """
-    for name in wanted(settings):
+    usual = settings.profile.get("default", Profile()).model
+    for name in sorted(wanted(settings), key=lambda one: one != usual):
         with contextlib.suppress(ModelMissing, ModelCorrupt):
             weights.find(name, settings.model_dir)
 

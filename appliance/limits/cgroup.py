@@ -172,12 +172,15 @@ class Group:
     def memory_alarm(self) -> int | None:
         """A descriptor of its own that tells POLLPRI when memory was refused; None without.
 
-        Whoever has it reads it (`is_out_of_memory`) before it tells again.
+        Whoever has it reads it (`is_out_of_memory`) before it tells again. At its limit a group
+        may tell a hundred times a second: the kernel leaves 10 ms between two.
         """
         try:
-            return os.open(os.path.join(self.folder, "memory.events"), os.O_RDONLY | os.O_CLOEXEC)
+            alarm = os.open(os.path.join(self.folder, "memory.events"), os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return None
+        is_out_of_memory(alarm)  # one that nobody has read yet tells at once
+        return alarm
 
     def counts(self) -> Counts:
         """What the kernel has counted so far."""

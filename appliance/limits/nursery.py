@@ -23,7 +23,8 @@ log = logging.getLogger("appliance.limits")
 _START_SECONDS: Final = 240.0
 _TRIES: Final = 3  # templates that a child is asked of, and starts before none is said to start
 _REHEARSAL_SECONDS: Final = 5.0  # for its child to be gone
-_REST_SECONDS: Final = 0.2  # between a template that died and the next
+_REST_SECONDS: Final = 0.1  # between a template that died and the next; twice as long each time
+_LONGEST_REST_SECONDS: Final = 30.0
 
 
 class Nursery:
@@ -95,7 +96,7 @@ class Nursery:
                 self._changed.notify_all()
             if template is None:
                 log.warning("a %s did not start: %s", self._kind, why)
-                self._closing.wait(_REST_SECONDS)
+                self._closing.wait(min(_REST_SECONDS * 2 ** min(failed, 9), _LONGEST_REST_SECONDS))
 
     def _started(self) -> tuple[Template | None, Exception | None]:
         try:
@@ -105,8 +106,7 @@ class Nursery:
         try:
             _rehearse(template)
         except (OSError, Gone) as error:
-            template.close()
-            return None, error
+            return None, Gone(f"{error}, {template.close()}")
         return template, None
 
     def close(self) -> None:
@@ -123,10 +123,16 @@ class Nursery:
 def _rehearse(template: Template) -> None:
     """Have it fork once: its first child comes later than the next, and a job would wait for it.
 
-    That child is told nothing and ends at once. Raises OSError, Gone.
+    That child is told nothing and ends at once. Raises OSError, and Gone where it does not come
+    or does not end.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        child = template.fork(theirs.fileno())
+        try:
+            child = template.fork(theirs.fileno())
+        except Gone:
+            raise Gone("it does not fork") from None
     child.kill()
-    child.wait(timeout=_REHEARSAL_SECONDS)
+    ended = child.wait(timeout=_REHEARSAL_SECONDS)
+    if ended is None or ended.orphaned:
+        raise Gone("its first child did not end well")

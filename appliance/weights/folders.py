@@ -24,7 +24,6 @@ BUNDLED: Final = os.path.join(os.path.dirname(__file__), "..", "selftest", "mode
 NEEDED: Final = ("model.bin", "config.json", "tokenizer.json")
 VOCABULARIES: Final = ("vocabulary.json", "vocabulary.txt")  # one of them
 _OF_MANY_LANGUAGES: Final = 51_865  # tokens, and more; English-only models have one less
-_reading = threading.Lock()  # two jobs that come first need not read the same gigabytes
 _MELS: Final = 80  # of a model that does not say
 
 
@@ -79,7 +78,7 @@ def look(name: str, path: str) -> ModelFolder:
 
     Raises ModelCorrupt.
     """
-    with _reading:
+    with _reading(path):
         contents = _contents(path, _looks(path))
     return _compared(name, path, contents)
 
@@ -213,3 +212,9 @@ def _read(path: str) -> dict[str, str]:
 def _contents(path: str, _looks: tuple[tuple[str, int, int], ...]) -> dict[str, str]:
     """The same; read once as long as none of them changes."""
     return _read(path)
+
+
+@functools.cache
+def _reading(_path: str) -> threading.Lock:
+    """Held by whoever reads that folder: two who come first need not read the same gigabytes."""
+    return threading.Lock()

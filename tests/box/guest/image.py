@@ -129,7 +129,7 @@ def _root() -> Path:
         *("mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", *left_out),
         *("--aptopt=APT::Install-Recommends false", f"--include={','.join(PACKAGES)}"),
         *(SUITE, f"{tar}.new.tar", "-"),
-        told=debian.sources(),
+        told=debian.sources(SUITE),
     )
     os.replace(f"{tar}.new.tar", tar)
     return tar

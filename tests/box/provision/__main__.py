@@ -110,7 +110,8 @@ def tell(box: Container, folder: Path, key: Path, good: Path) -> None:
     people.come_in(box, controller, at, only)
     no_way_out(box)
     drop_share(box, folder)
-    support.bundle(box, (*people.SECRETS, "project budget", "welcome-english", "broken.mp3"))
+    said = ("first.wav", "second.wav", "broken.mp3", "project budget", "anna", PASSWORD)
+    support.bundle(box, (*people.SECRETS, people.ADMIN, *said))
     goes_back(box, controller, folder, key)
     upgrades(box, controller, folder, key, only)
     altered(box, folder, good)
@@ -258,8 +259,9 @@ def report(controller: Controller, folder: Path) -> None:
 
 def figures(box: Container, controller: Controller, only: tuple[str, ...]) -> None:
     """Prometheus on the box reads what the box says of itself."""
-    made = controller.play("site.yml", *only, appliance_prometheus=True)
+    made = controller.play("site.yml", *only, appliance_prometheus=True, appliance_operators=[])
     expect(made.status == 0, f"site.yml with Prometheus: {_told(made)}", made.text)
+    people.is_one_no_more(box)
     until, told = time.monotonic() + _PATIENCE, ""
     while time.monotonic() < until and told != "1":
         told = box.run("/usr/bin/python3", "-c", _READY).stdout.strip()

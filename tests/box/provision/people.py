@@ -18,10 +18,10 @@ from typing import Final
 from appliance.accounts import people
 from image.controller import BIN, Controller
 from tests.box.container import Container
-from tests.box.steps import expect, say
+from tests.box.steps import expect
 
 OPERATOR: Final = "carla"
-_ADMIN: Final = "chief"
+ADMIN: Final = "chief"
 _PASSWORD: Final = "rain on the seventh roof"  # noqa: S105 - of a person who is gone in a moment
 _DESK, _SERVER = "tk_what_the_desk_is_told_with", "what the file server asks for"
 SECRETS: Final = (_DESK, _SERVER, _PASSWORD)
@@ -38,23 +38,27 @@ told |= {"name": sys.argv[1], "password": sys.argv[2]}
 body = urllib.parse.urlencode(told).encode()
 browser.open(urllib.request.Request("https://localhost/login", body,
     {"Origin": "https://localhost"}))
-print(browser.open("https://localhost/admin/users").status)
+told = browser.open("https://localhost/admin/users")
+print(told.status, told.url)
 """
-# Every file of the box that holds one of the words, and whoever has them for an argument.
+# Every file of the box that holds one of the words, whoever has it for an argument or in its
+# environment, and the journal.
 _SEARCH: Final = r"""
 for word in "$@"; do
   holds() { tr '\0' ' ' < "$1" 2>/dev/null | grep -qF -- "$word"; }
-  grep -rlF -- "$word" /etc /var/lib /var/log /run /opt/appliance/current/ 2>/dev/null || true
-  journalctl --no-pager -o export | grep -qaF -- "$word" && echo "the journal"
+  grep -rlF --devices=skip --exclude-dir=proc --exclude-dir=sys --exclude-dir=journal \
+    -- "$word" / 2>/dev/null | sed 's/^/file /'
+  journalctl --no-pager -o export | grep -qaF -- "$word" && echo journal
   for process in /proc/[0-9]*; do
     [ "$process" = "/proc/$$" ] && continue
     for file in cmdline environ; do
-      holds "$process/$file" && echo "$process/$file"
+      holds "$process/$file" && echo "process $process/$file"
     done
   done
 done
 true
 """
+_IN_THE_JOURNAL: Final = "Transcription appliance: the pages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,8 @@ def come_in(box: Container, controller: Controller, at: Site, only: Sequence[str
     expect(not held, "no secret in what Ansible says", str(held))
     _operator(box, controller, at)
     shown = _page(box, cert)
-    expect(shown == "200", f"{_ADMIN} signs in, over the site's certificate", shown)
+    at_it = shown == "200 https://localhost/admin/users"
+    expect(at_it, f"{ADMIN} signs in, over the site's certificate", shown)
     _secrets(box)
 
 
@@ -124,7 +129,7 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
 def _vault(folder: Path) -> tuple[Path, Path]:
     """A file of secrets that Ansible alone can read, and the file with its password."""
     secrets = {
-        "appliance_admin": {"name": _ADMIN, "hash": people.hashed(_PASSWORD, name=_ADMIN)},
+        "appliance_admin": {"name": ADMIN, "hash": people.hashed(_PASSWORD, name=ADMIN)},
         "appliance_channel_secrets": {"desk": _DESK},
         "appliance_share_secrets": {"hearings": {"username": "box", "password": _SERVER}},
     }
@@ -167,7 +172,7 @@ def _page(box: Container, cert: Path) -> str:
     there = box.run("cat", "/etc/appliance/tls/cert.pem").stdout
     same = ssl.PEM_cert_to_DER_cert(there) == ssl.PEM_cert_to_DER_cert(cert.read_text())
     expect(same, "the certificate is the site's")
-    told = box.run("/usr/bin/python3", "-c", _SIGN_IN, _ADMIN, _PASSWORD)
+    told = box.run("/usr/bin/python3", "-c", _SIGN_IN, ADMIN, _PASSWORD)
     return told.stdout.strip() or told.stderr
 
 
@@ -178,12 +183,27 @@ def _secrets(box: Container) -> None:
     for file in ("notify/desk", "shares/hearings"):
         mode = box.run("stat", "-c", "%U %a", f"{_CREDENTIALS}/{file}").stdout.strip()
         expect(mode == "root 600", f"{_CREDENTIALS}/{file} is root's alone", mode)
-    told = box.run("sh", "-c", _SEARCH, "sh", *SECRETS).stdout
-    found = set(told.split("\n")) - {""}
+    known = _search(box, _IN_THE_JOURNAL)
+    expect(
+        {"journal", "file /usr/local/lib/systemd/system/appliance-web.service"} <= known,
+        "what is in the journal and in a unit is found there",
+        str(sorted(known)),
+    )
+    found = _search(box, *SECRETS)
     allowed = {
-        f"{_CREDENTIALS}/notify/desk",
-        f"{_CREDENTIALS}/shares/hearings",
-        "/run/credentials/appliance-notify.service/notify_desk",
+        f"file {_CREDENTIALS}/notify/desk",
+        f"file {_CREDENTIALS}/shares/hearings",
+        "file /run/credentials/appliance-notify.service/notify_desk",
     }
-    say(f"    found in {', '.join(sorted(found))}")
-    expect(found == allowed, "no secret lies anywhere else", str(sorted(found - allowed)))
+    expect(found == allowed, f"secrets are in {len(allowed)} files and nowhere else",
+           str(sorted(found ^ allowed)))  # fmt: skip
+
+
+def _search(box: Container, *words: str) -> set[str]:
+    return set(box.run("sh", "-c", _SEARCH, "sh", *words).stdout.splitlines())
+
+
+def is_one_no_more(box: Container) -> None:
+    """Who was taken off the list may not become root any more."""
+    told = box.run("runuser", "-u", OPERATOR, "--", "sudo", "-n", "id", "-u")
+    expect(told.returncode != 0, f"{OPERATOR}, taken off the list, is root no more", told.stdout)

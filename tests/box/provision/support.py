@@ -38,7 +38,9 @@ def _texts(archive: Path) -> dict[str, str]:
     with tarfile.open(archive) as packed:
         files = [(one.name, packed.extractfile(one)) for one in packed if one.isfile()]
         return {
-            Path(name).name: stream.read().decode() for name, stream in files if stream is not None
+            name.split("/", 1)[-1]: stream.read().decode()
+            for name, stream in files
+            if stream is not None
         }
 
 
