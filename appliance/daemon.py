@@ -38,9 +38,9 @@ def tell_systemd(message: str) -> None:
         systemd.notify(message)
 
 
-def stopped() -> threading.Event:
-    """An event that TERM and INT set. Call it from the first thread."""
-    stop = threading.Event()
+def stopped(stop: threading.Event | None = None) -> threading.Event:
+    """An event, `stop` or a new one, that TERM and INT set. Call it from the first thread."""
+    stop = stop or threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     return stop

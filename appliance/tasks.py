@@ -222,6 +222,7 @@ def work(
             args=(box, bell, consumer.stop_flag, damaged, hang),
             name="reconcile",
         )
+        daemon.stopped(consumer.stop_flag)  # until its own handlers stand, a moment after READY
         ready = threading.Thread(target=_get_ready, args=(box,), name="ready", daemon=True)
         daemon.ready()
         ready.start()

@@ -99,6 +99,43 @@ def test_a_process_is_ready_then_gets_on_and_says_when_it_ends(
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+TOLD_EARLY = """
+import os, signal, sys, threading
+from appliance import settings, tasks
+from appliance.bell import Bell
+
+class Slow:
+    stop_flag = threading.Event()
+    def run(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert self.stop_flag.wait(20)
+
+Bell.consumer = lambda *_, **__: Slow()
+tasks.work(settings.load(sys.argv[1]))
+"""
+
+
+def test_a_worker_that_is_ready_hears_term_before_its_consumer_listens(
+    tmp_path: Path, ear: socket.socket, library: str
+) -> None:
+    (tmp_path / "share").mkdir()
+    file = tmp_path / "appliance.toml"
+    file.write_text(
+        f"[node]\nstate_dir = '{tmp_path}/state'\n"
+        f"[[share]]\nname = 'inbox'\nroot = '{tmp_path}/share'\n"
+    )
+    told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "PYTHONPATH": library}
+    ended = subprocess.run(
+        [sys.executable, "-c", TOLD_EARLY, str(file)],
+        env={**os.environ, **told},
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    until(ear, "STOPPING=1")
+
+
 def test_the_pages_answer_at_a_door_that_systemd_holds_open(tmp_path: Path) -> None:
     activate = shutil.which("systemd-socket-activate")
     assert activate, "these tests need systemd-socket-activate: make programs"
