@@ -53,6 +53,18 @@ def ear(tmp_path: Path) -> Iterator[socket.socket]:
         yield sock
 
 
+def site(folder: Path) -> Path:
+    """The settings of a box with a share, all of it in `folder`."""
+    (folder / "share").mkdir()
+    file = folder / "appliance.toml"
+    file.write_text(
+        f"[node]\nstate_dir = '{folder}/state'\n[engine]\ndevice = 'cpu'\n"
+        f"[web]\nlisten = '{folder}/web.sock'\n"
+        f"[[share]]\nname = 'inbox'\nroot = '{folder}/share'\n"
+    )
+    return file
+
+
 def until(ear: socket.socket, wanted: str) -> list[str]:
     """What is said until something is."""
     said: list[str] = []
@@ -68,13 +80,7 @@ def until(ear: socket.socket, wanted: str) -> list[str]:
 def test_a_process_is_ready_then_gets_on_and_says_when_it_ends(
     name: str, tmp_path: Path, ear: socket.socket, library: str
 ) -> None:
-    (tmp_path / "share").mkdir()
-    file = tmp_path / "appliance.toml"
-    file.write_text(
-        f"[node]\nstate_dir = '{tmp_path}/state'\n[engine]\ndevice = 'cpu'\n"
-        f"[web]\nlisten = '{tmp_path}/web.sock'\n"
-        f"[[share]]\nname = 'inbox'\nroot = '{tmp_path}/share'\n"
-    )
+    file = site(tmp_path)
     told = {
         "NOTIFY_SOCKET": str(tmp_path / "notify"),
         "WATCHDOG_USEC": "3000000",
@@ -118,12 +124,7 @@ tasks.work(settings.load(sys.argv[1]))
 def test_a_worker_that_is_ready_hears_term_before_its_consumer_listens(
     tmp_path: Path, ear: socket.socket, library: str
 ) -> None:
-    (tmp_path / "share").mkdir()
-    file = tmp_path / "appliance.toml"
-    file.write_text(
-        f"[node]\nstate_dir = '{tmp_path}/state'\n"
-        f"[[share]]\nname = 'inbox'\nroot = '{tmp_path}/share'\n"
-    )
+    file = site(tmp_path)
     told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "PYTHONPATH": library}
     ended = subprocess.run(
         [sys.executable, "-c", TOLD_EARLY, str(file)],

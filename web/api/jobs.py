@@ -38,9 +38,8 @@ def listing(query: JobsQuery) -> Response:
     )
     shown_now = found[: query.limit]
     last = str(shown_now[-1].id) if len(found) > query.limit else None
-    page = rows.JobPage(jobs=rows.job_rows(shown_now), next_cursor=last, counts=None)
-    if query.counts:
-        page.counts = _counts(query, found)
+    counts = _counts(query, found) if query.counts else None
+    page = rows.JobPage(jobs=rows.job_rows(shown_now), next_cursor=last, counts=counts)
     response = told(page)
     if last is not None:
         chosen = query.model_dump(mode="json", exclude_defaults=True, exclude={"cursor", "limit"})

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from image import debian
 from image.controller import Controller, Played
 from tests.box import container, units
 from tests.box.container import Container
@@ -66,6 +67,8 @@ def main() -> int:
     """0 where everything was as it should be, 2 where it could not be tried."""
     missing = container.missing()
     programs = ("mmdebstrap", "ssh", "smbclient")
+    if debian.suite() not in debian.PYTHONS:
+        missing = f"boxes are made of {' or '.join(debian.PYTHONS)}, not of {debian.suite()}"
     lacking = missing or next((f"no {one}" for one in programs if not shutil.which(one)), None)
     if lacking:
         say(lacking)
