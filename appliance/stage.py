@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -95,9 +96,14 @@ def stage(
     when the server fails; node.spool-full, .disk-full, .io; policy.cancelled.
     """
     _check_size(source, max_bytes)
-    _check_room(source, spool_dir, job, spool_bytes, keep_free_bytes)
-    with opened(root, source, marker_id) as (root_fd, fd):
-        staged = _copy(fd, source, spool_dir, job, progress, cancelled)
+    folder = folder_of(spool_dir, job)
+    part = os.path.join(folder, "source.part")
+    with contextlib.ExitStack() as holding:
+        with _alone(spool_dir):  # whoever comes next counts what this one is going to need
+            _check_room(source, spool_dir, job, spool_bytes, keep_free_bytes)
+            spool_fd = holding.enter_context(_new_file(folder, part, source.size))
+        root_fd, fd = holding.enter_context(opened(root, source, marker_id))
+        staged = _copy(fd, source, spool_fd, part, progress, cancelled)
         _check_same(source, os.fstat(fd))
         _check_same(source, os.stat(source.path, dir_fd=root_fd, follow_symlinks=False))
     return staged
@@ -145,16 +151,28 @@ def _check_size(source: Source, max_bytes: int | None) -> None:
         raise TooBig(name=display(source.name), size=source.size, limit=max_bytes)
 
 
-def _check_room(source: Source, spool_dir: str, job: int, limit: int, keep_free: int) -> None:
+@contextlib.contextmanager
+def _alone(spool_dir: str) -> Iterator[None]:
+    """One recording at a time is let into the spool, by whichever process."""
     with _node_errors(spool_dir):
         os.makedirs(spool_dir, mode=0o770, exist_ok=True)
+        descriptor = os.open(spool_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with _node_errors(spool_dir):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _check_room(source: Source, spool_dir: str, job: int, limit: int, keep_free: int) -> None:
+    with _node_errors(spool_dir):
         disk = shutil.disk_usage(spool_dir).free
-        used = room.staged(spool_dir, but=job)
+        left = room.left(spool_dir, limit=limit, keep_free=keep_free, but=job)
     if disk < keep_free:
         raise DiskFull(where=spool_dir, free_gb=disk / GB)
-    left = min(disk - keep_free, limit - used) if used else disk - keep_free
     if source.size > left:  # this one waits; a smaller one may fit
-        raise SpoolFull(name=display(source.name), size=source.size, free=max(left, 0))
+        raise SpoolFull(name=display(source.name), size=source.size, free=left)
 
 
 def _check_same(source: Source, found: os.stat_result) -> None:
@@ -168,25 +186,23 @@ def _check_same(source: Source, found: os.stat_result) -> None:
 def _copy(
     fd: int,
     source: Source,
-    spool_dir: str,
-    job: int,
+    spool_fd: int,
+    part: str,
     progress: Callable[[int], None] | None,
     cancelled: Callable[[], bool] | None,
 ) -> Staged:
-    folder = folder_of(spool_dir, job)
-    part, whole = (os.path.join(folder, name) for name in ("source.part", "source"))
     hashed, copied = hashlib.sha256(), 0
-    with _new_file(folder, part) as spool_fd:
-        for piece in _pieces(fd, source.size):
-            if cancelled is not None and cancelled():
-                raise Cancelled
-            hashed.update(piece)
-            _write(spool_fd, piece, part)
-            copied += len(piece)
-            if progress is not None:
-                progress(copied)
-        if copied != source.size:
-            raise SourceChanged(name=display(source.name))
+    for piece in _pieces(fd, source.size):
+        if cancelled is not None and cancelled():
+            raise Cancelled
+        hashed.update(piece)
+        _write(spool_fd, piece, part)
+        copied += len(piece)
+        if progress is not None:
+            progress(copied)
+    if copied != source.size:
+        raise SourceChanged(name=display(source.name))
+    whole = part.removesuffix(".part")
     with _node_errors(part):
         os.replace(part, whole)
     return Staged(whole, hashed.hexdigest(), copied)
@@ -202,8 +218,11 @@ def _pieces(fd: int, size: int) -> Iterator[memoryview]:
 
 
 @contextlib.contextmanager
-def _new_file(folder: str, file: str) -> Iterator[int]:
-    """Lend a new file of ours, and leave no half of one behind when something fails."""
+def _new_file(folder: str, file: str, size: int) -> Iterator[int]:
+    """Lend a new file of ours of `size` bytes, and leave none behind when something fails.
+
+    It is as long as it will be, and a hole: what it is going to need is seen, and nothing written.
+    """
     with _node_errors(folder):
         os.makedirs(folder, mode=0o770, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
@@ -212,6 +231,8 @@ def _new_file(folder: str, file: str) -> Iterator[int]:
     with contextlib.ExitStack() as undo:
         undo.callback(_unlink, file)
         try:
+            with _node_errors(file):
+                os.truncate(fd, size)
             yield fd
         finally:
             os.close(fd)

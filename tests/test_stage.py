@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from appliance.errors import (
     SpoolFull,
     TooBig,
 )
+from appliance.health import room
 from appliance.nouns import Source, Staged
 
 PLENTY = 10**12
@@ -209,6 +211,41 @@ def test_the_spool_takes_no_more_than_its_share_but_always_one(root: Path, spool
         run(root, source, spool, job=2, spool_bytes=150)
     run(root, source, spool, job=1, spool_bytes=50)  # its own old copy does not count
     run(root, source, spool, job=2, spool_bytes=200)
+
+
+def test_what_is_still_being_copied_counts_as_what_it_is_going_to_be(
+    root: Path, spool: str
+) -> None:
+    """Two that come at once have room for one: the second does not begin, and fills nothing."""
+    first, second = (drop(root, name, b"x" * 4 * stage.PIECE) for name in ("a.wav", "b.wav"))
+    refused: list[int] = []
+
+    def meanwhile(copied: int) -> None:
+        with pytest.raises(SpoolFull):
+            run(root, second, spool, job=2, spool_bytes=5 * stage.PIECE)
+        refused.append(copied)
+
+    run(root, first, spool, job=1, spool_bytes=5 * stage.PIECE, progress=meanwhile)
+    assert refused[0] == stage.PIECE
+    assert room.spooled(spool) == room.Spooled(first.size, 0)
+
+
+def test_a_disk_has_not_the_room_that_was_promised_to_another(
+    root: Path, spool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (drop(root, name, b"x" * 4 * stage.PIECE) for name in ("a.wav", "b.wav"))
+    disk = namedtuple("disk", "total used free")  # noqa: PYI024 - as shutil has it
+    monkeypatch.setattr(shutil, "disk_usage", lambda _where: disk(0, 0, 6 * stage.PIECE))
+    refused: list[int] = []
+
+    def meanwhile(copied: int) -> None:
+        if not refused:
+            with pytest.raises(SpoolFull):
+                run(root, second, spool, job=2)
+            refused.append(copied)
+
+    run(root, first, spool, job=1, progress=meanwhile)
+    assert refused == [stage.PIECE]
 
 
 def test_a_disk_that_must_stay_free_is_not_filled(root: Path, spool: str) -> None:

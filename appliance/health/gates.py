@@ -6,6 +6,7 @@ because only its child may touch a share that perhaps hangs.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -16,6 +17,7 @@ from appliance.settings import GB, Settings
 from appliance.store.gates import Gate
 
 _TRY_SECONDS: Final = 60.0
+_DECODER_SECONDS: Final = 30.0  # as long as a nursery rests at most between two starts
 
 
 def _disk(_gate: Gate, settings: Settings, _closed_for: float) -> bool:
@@ -26,10 +28,12 @@ def _spool(gate: Gate, settings: Settings, closed_for: float) -> bool:
     """Is there room for the one that closed it? A smaller one that waits as well just tries."""
     if not _disk(gate, settings, closed_for):
         return False
-    used = room.staged(settings.state("spool"))
-    size = gate.error.detail.get("size")
-    fits = isinstance(size, int) and used + size <= settings.node.spool_gb * GB
-    return fits or not used or closed_for > _TRY_SECONDS
+    spool, size = settings.state("spool"), gate.error.detail.get("size")
+    limit, keep_free = (
+        int(one * GB) for one in (settings.node.spool_gb, settings.disk.stop_below_gb)
+    )
+    left = room.left(spool, limit=limit, keep_free=keep_free) if os.path.isdir(spool) else 0
+    return (isinstance(size, int) and size <= left) or closed_for > _TRY_SECONDS
 
 
 def _engine(_gate: Gate, settings: Settings, _closed_for: float) -> bool:
@@ -48,9 +52,15 @@ def _model(gate: Gate, settings: Settings, _closed_for: float) -> bool:
     return True
 
 
+def _decoder(_gate: Gate, _settings: Settings, closed_for: float) -> bool:
+    """Only a worker can tell: the next job tries."""
+    return closed_for > _DECODER_SECONDS
+
+
 _LOOK: Final[Mapping[str, Callable[[Gate, Settings, float], bool]]] = {
     "disk": _disk,
     "spool": _spool,
+    "decoder": _decoder,
     "engine": _engine,
     "model": _model,
 }

@@ -19,6 +19,7 @@ from appliance.settings import GB, DiskSettings, Settings
 # a disk that lingers at its limit must not tell the same thing again and again.
 _SLACK: Final = 1.1
 _SLACK_PERCENT: Final = 1.0
+_BLOCK: Final = 512  # bytes, of st_blocks (stat(2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +72,35 @@ def is_enough_again(settings: Settings) -> bool:
     return all(room.judged(settings.disk, Level.FAIL) is not Level.FAIL for room in rooms(settings))
 
 
-def staged(spool: str, *, but: int | None = None) -> int:
-    """Bytes of our copies of recordings, those of the job `but` not counted."""
-    return sum(_sizes(spool, str(but)))
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """Our copies of recordings, those that are being made included."""
+
+    size: int  # bytes that they have, or will have when they are whole
+    promised: int  # of those, what has not been written yet
 
 
-def _sizes(spool: str, but: str) -> Iterator[int]:
+def spooled(spool: str, *, but: int | None = None) -> Spooled:
+    """What lies in the spool, that of the job `but` not counted."""
+    found = list(_sizes(spool, str(but)))
+    promised = sum(max(0, one.st_size - one.st_blocks * _BLOCK) for one in found)
+    return Spooled(sum(one.st_size for one in found), promised)
+
+
+def left(spool: str, *, limit: int, keep_free: int, but: int | None = None) -> int:
+    """Bytes that one more recording may take, the job `but` left aside; less than none: 0.
+
+    All may take `limit` together, one alone whatever there is; `keep_free` of the disk stay free.
+    """
+    others = spooled(spool, but=but)
+    free = shutil.disk_usage(spool).free - others.promised - keep_free
+    return max(0, min(free, limit - others.size) if others.size else free)
+
+
+def _sizes(spool: str, but: str) -> Iterator[os.stat_result]:
     for entry in os.scandir(spool) if os.path.isdir(spool) else ():
         if entry.name == but:
             continue
         for name in ("source", "source.part"):
             with contextlib.suppress(OSError):
-                yield os.stat(os.path.join(entry.path, name)).st_size
+                yield os.stat(os.path.join(entry.path, name))
