@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Self
 
 from appliance import logbook, wire
-from appliance.errors import NodeIO
+from appliance.errors import DecoderUnreachable, NodeIO
 from appliance.limits import Child, Forked, Held, Limits, Nursery, Place, Sampler, spawn
 from appliance.nouns import Usage
 
@@ -22,6 +22,16 @@ Used = Callable[[Usage], None]
 
 def nobody(_used: Usage) -> None:
     """Nobody asks what it has used up."""
+
+
+@contextlib.contextmanager
+def _as_ours() -> Iterator[None]:
+    """A nursery that has nothing is no disk that fails: recordings wait until it has."""
+    try:
+        yield
+    except NodeIO as error:
+        why = str(error.detail["why"]).removeprefix("no decoder starts: ")
+        raise DecoderUnreachable(why=why) from error
 
 
 class DecodeChild:
@@ -91,7 +101,9 @@ class Decoders:
     def take(
         self, limits: Limits | None = None, *, name: str = "", used: Used = nobody
     ) -> Iterator[DecodeChild]:
-        """Lend a child for one attempt; afterwards it is dead. Raises NodeIO where none starts.
+        """Lend a child for one attempt; afterwards it is dead.
+
+        Raises DecoderUnreachable where none starts, NodeIO where it cannot be held to limits.
 
         It is held to `limits` (None: the highest) in a group called `name`, and `used` is told
         what it has used up.
@@ -99,7 +111,7 @@ class Decoders:
         channel, theirs = wire.Channel.pair()
         with contextlib.ExitStack() as unless_born, theirs:
             unless_born.callback(channel.close)
-            born = self._nursery.born(theirs.fileno(), limits or self._limits)
+            born = self._born(theirs.fileno(), limits or self._limits)
             held = self._held(born, limits or self._limits, name or f"of-{born.pid}")
             child = DecodeChild(held, channel)
             unless_born.pop_all()
@@ -108,6 +120,15 @@ class Decoders:
         finally:
             if (usage := child.end()) is not None:
                 used(usage)
+
+    def get_ready(self) -> None:
+        """Wait until there is what decoders are forked of. Raises DecoderUnreachable."""
+        with _as_ours():
+            self._nursery.get_ready()
+
+    def _born(self, fd: int, limits: Limits) -> Forked:
+        with _as_ours():
+            return self._nursery.born(fd, limits)
 
     def _held(self, born: Forked, limits: Limits, name: str) -> Held:
         try:

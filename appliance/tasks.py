@@ -30,6 +30,7 @@ from appliance.errors import (
     Bug,
     ChildKilled,
     DecoderCrash,
+    DecoderUnreachable,
     DiskFull,
     EngineLost,
     Fenced,
@@ -49,7 +50,7 @@ from appliance.porter import SILENCE_SECONDS
 from appliance.roster import Roster
 from appliance.settings import Settings, Share
 from appliance.states import ALLOWANCE, LIVE, State, Verdict, after
-from appliance.store import jobs, repair
+from appliance.store import gates, jobs, repair
 from appliance.store.jobs import Job
 from appliance.workloads import WORKLOADS
 
@@ -213,7 +214,12 @@ def work(
         repair.discard_broken_queue(settings.state_dir)
         bell = Bell(settings.state_dir)
         threads = settings.worker.threads
-        roster = Roster(box.ledger, threads=threads, speed=lambda: pulse.speed(settings.run_dir))
+        roster = Roster(
+            box.ledger,
+            threads=threads,
+            speed=lambda: pulse.speed(settings.run_dir),
+            slow=box.porters.slow,
+        )
         bell.answer = lambda _job_id: answer(box, roster)
         consumer = bell.consumer(workers=threads, patience=_SHUTDOWN_SECONDS)
         damaged = threading.Event()
@@ -238,9 +244,20 @@ def work(
 
 
 def _get_ready(box: Box) -> None:
-    """Do what the first job would wait for; what is wrong is told by the job that meets it."""
+    """Do what the first job would wait for; what is wrong is told by the job that meets it.
+
+    But that no recording can be opened at all is told before one comes: whoever judges a new
+    release does not wait for that.
+    """
     with contextlib.suppress(ApplianceError):
         box.porters.get_ready()
+    with contextlib.suppress(ApplianceError):
+        try:
+            box.decoders.get_ready()
+        except DecoderUnreachable as error:
+            log.warning("%s", error, extra={"code": error.code})
+            if not box.stopping.is_set():
+                gates.close(box.ledger, error)
     models.read(box.settings)
 
 

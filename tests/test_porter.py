@@ -204,6 +204,53 @@ def test_one_that_gets_on_slowly_is_left_alone(site: Site) -> None:
         assert porters.stage(site.job(), site.share, stop=go_on).size == 5
 
 
+def test_what_is_long_in_coming_is_known(site: Site) -> None:
+    argv = odd("time.sleep(100)")
+    with Porters(site.settings, argv=argv) as porters:
+        job = site.job()
+        seen: list[dict[int, str]] = []
+
+        def look() -> None:
+            seen.append(porters.slow(0.0))
+            assert porters.slow() == {}
+            raise Cancelled
+
+        with pytest.raises(Cancelled):
+            porters.stage(job, site.share, stop=look)
+        assert seen == [{job.id: "s"}]
+        assert porters.slow(0.0) == {}
+
+
+class Hanging:
+    """A killed porter that the kernel does not let go of: no server of ours hangs for a test."""
+
+    def __init__(self) -> None:
+        self.process = self
+        self.asked = threading.Event()
+        self.leave = threading.Event()
+
+    def has_ended(self, timeout: float) -> bool:
+        self.asked.set()
+        return self.leave.wait(timeout)
+
+    def is_gone(self, patience: float) -> bool:
+        return self.leave.wait(patience)
+
+
+def test_one_that_hangs_at_a_share_keeps_no_other_share_waiting(site: Site) -> None:
+    hanging = Hanging()
+    with Porters(site.settings) as porters, ThreadPoolExecutor(1) as beside:
+        porters._killed.append((1, hanging))  # type: ignore[arg-type]
+        asking = beside.submit(porters.hangs_at, 1)
+        assert hanging.asked.wait(10)
+        assert not porters.hangs_at(2)
+        assert porters._guard.acquire(blocking=False)
+        porters._guard.release()
+        assert not asking.done()
+        hanging.leave.set()
+        assert asking.result(10) is False
+
+
 def test_whoever_stops_an_errand_need_not_wait_for_its_file_server(site: Site) -> None:
     def cancel() -> None:
         raise Cancelled

@@ -22,14 +22,14 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-def queue(ledger: Ledger, *kinds: str) -> list[int]:
+def queue(ledger: Ledger, *kinds: str, share: str = "s") -> list[int]:
     """Queue a job for each word, `short` or `long`; their numbers."""
     numbers = []
     for kind in kinds:
         name = f"{len(jobs.listing(ledger, limit=10_000))}.wav".encode()
         priority = admit.SHORT if kind == "short" else 0
         job = jobs.add(
-            ledger, Source("s", name, 1, 1), Options(), correlation="c", priority=priority
+            ledger, Source(share, name, 1, 1), Options(), correlation="c", priority=priority
         )
         assert job is not None
         numbers.append(job.id)
@@ -85,6 +85,33 @@ def test_as_many_long_ones_as_the_engine_can_hear(
     roster = Roster(ledger, threads=8, speed=lambda: speed)
     with contextlib.ExitStack() as stack:
         assert len(taken(roster, stack)) == at_once
+
+
+def test_a_share_that_hardly_moves_keeps_no_others_waiting(ledger: Ledger) -> None:
+    """Two long recordings take days to come; those of another share are heard meanwhile."""
+    slow = dict.fromkeys(queue(ledger, "long", "long", share="far"), "far")
+    coming: dict[int, str] = {}
+    roster = Roster(ledger, threads=8, speed=lambda: None, slow=lambda: coming)
+    with contextlib.ExitStack() as stack:
+        assert taken(roster, stack) == list(slow)
+        near = queue(ledger, "long", "long", share="near")
+        assert taken(roster, stack) == []
+        coming |= slow
+        assert taken(roster, stack) == near
+
+
+def test_a_share_does_not_get_every_thread_to_wait_for_it(ledger: Ledger) -> None:
+    far = queue(ledger, *["long"] * 20, share="far")
+    coming: dict[int, str] = {}
+    roster = Roster(ledger, threads=8, speed=lambda: None, slow=lambda: coming)
+    with contextlib.ExitStack() as stack:
+        got: list[int] = []
+        while new := taken(roster, stack):
+            got += new
+            coming |= dict.fromkeys(new, "far")
+        assert got == far[:4]
+        near = queue(ledger, "long", "short", share="near")
+        assert set(taken(roster, stack)) == set(near)
 
 
 def test_what_is_done_makes_room(ledger: Ledger) -> None:

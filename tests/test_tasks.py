@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ import pytest
 from appliance import recover, tasks
 from appliance.bell import Bell
 from appliance.box import Box, open_box
+from appliance.decoders import Decoders
 from appliance.errors import (
     ApplianceError,
     Cancelled,
     ChildKilled,
+    DecoderUnreachable,
     DiskFull,
     EngineLost,
     EngineUnreachable,
@@ -35,6 +38,9 @@ from appliance.errors import (
     SourceEmpty,
     SourceUnreadable,
 )
+from appliance.health import checks
+from appliance.health.gates import is_well
+from appliance.limits import Limits
 from appliance.nouns import Options, Source
 from appliance.settings import NodeSettings, Settings, Share
 from appliance.states import State
@@ -189,6 +195,27 @@ def test_an_end_that_cannot_be_written_is_written_as_soon_as_it_can_be(
     job = performed(box, monkeypatch, EngineUnreachable())
     assert (job.state, job.gate) == (State.WAITING, "engine")
     assert (job.errors, job.crashes, job.losses) == (0, 0, 0)
+
+
+def test_a_box_without_decoders_says_so_before_a_job_comes_and_loses_none(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release whose libraries this processor cannot run must not be found well."""
+    job = born(box)
+    with Decoders(Limits(), argv=["/nowhere/python"]) as nothing:
+        tasks._get_ready(replace(box, decoders=nothing))
+        with pytest.raises(DecoderUnreachable), nothing.take():
+            pass
+    gate = gates.named(box.ledger, "decoder")
+    assert gate is not None
+    assert "/nowhere/python" in gate.error.sentence
+    assert checks.look(box.ledger, box.settings).ready is False
+    assert not is_well(gate, box.settings, closed_for=20)
+    assert is_well(gate, box.settings, closed_for=40)
+    assert jobs.claim(box.ledger, job.id, owner="tests") is None, "it waits"
+    gates.open_again(box.ledger, "decoder")
+    job = ended(box, monkeypatch, job, DecoderUnreachable(why="it dies at once"))
+    assert (job.state, job.gate, job.errors) == (State.WAITING, "decoder", 0)
 
 
 def test_a_claim_that_cannot_be_written_is_made_as_soon_as_it_can_be(

@@ -23,6 +23,7 @@ from appliance.errors import (
     ApplianceError,
     Cancelled,
     ChildKilled,
+    DecoderUnreachable,
     DiskFull,
     EngineLost,
     EngineUnreachable,
@@ -30,7 +31,6 @@ from appliance.errors import (
     GpuMemory,
     Interrupted,
     NoAudioTrack,
-    NodeIO,
     SourceTimeout,
     Stalled,
 )
@@ -289,7 +289,7 @@ def test_a_job_ends_when_its_time_is_over_and_not_a_second_later(bench: Bench) -
 def test_a_box_that_starts_no_child_is_a_named_error(tmp_path: Path, recording: str) -> None:
     with Decoders(Limits(), argv=["/nowhere/python"]) as decoders:
         bench = Bench(tmp_path, decoders, recording)
-        with bench.engine("good"), pytest.raises(NodeIO, match="no decoder starts"):
+        with bench.engine("good"), pytest.raises(DecoderUnreachable, match="No decoder starts"):
             bench.transcribe()
 
 

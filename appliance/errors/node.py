@@ -94,6 +94,18 @@ class EngineUnreachable(NodeError):
     note = False
 
 
+class DecoderUnreachable(NodeError):
+    """No recording can be opened: nothing about this one, so its turn costs nothing."""
+
+    code = "node.decoder-unreachable"
+    message = "No decoder starts on this box: {why}."
+    hint = "Look at its memory; `appliance doctor` says more. Jobs go on by themselves."
+    retry = Retry.WHEN_WELL
+    budget = Budget.NONE
+    gate = "decoder"
+    note = False
+
+
 class EngineVersion(NodeError):
     code = "node.engine-version"
     message = "The engine speaks version {theirs} of our protocol, we speak {ours}."
@@ -119,7 +131,11 @@ class GpuLost(NodeError):
 class ModelMissing(NodeError):
     code = "node.model-missing"
     message = "The model {model} is not on this box (looked in {where})."
-    hint = "Fetch it once with `appliance model pull {model}`, or choose another in the profile."
+    # On a box our own account has no way out; the unit has an account that has.
+    hint = (
+        "Fetch it once with `appliance model pull {model}` (on a box `systemctl start "
+        "appliance-model-pull@{model}`), or choose another in the profile."
+    )
     retry = Retry.WHEN_WELL
     budget = Budget.NONE
     gate = "model:{model}"
@@ -129,7 +145,10 @@ class ModelMissing(NodeError):
 class ModelCorrupt(NodeError):
     code = "node.model-corrupt"
     message = "The model {model} is damaged: {why}."
-    hint = "Fetch it again with `appliance model pull {model}`."
+    hint = (
+        "Fetch it again with `appliance model pull {model}` "
+        "(on a box `systemctl start appliance-model-pull@{model}`)."
+    )
     retry = Retry.WHEN_WELL
     budget = Budget.NONE
     gate = "model:{model}"
@@ -150,7 +169,8 @@ class ModelUnreachable(NodeError):
     code = "node.model-unreachable"
     message = "The model {model} could not be fetched from {where}: {why}."
     hint = (
-        "Run the same command again: it goes on where it stopped. Without a way to the internet, "
+        "Run it again: it goes on where it stopped. On a box its unit alone may reach out: "
+        "`systemctl start appliance-model-pull@{model}`. Without a way to the internet, "
         "copy the folder from another machine: `appliance model pull {model} --from FOLDER`."
     )
     retry = Retry.NEVER

@@ -5,8 +5,7 @@ what it holds back meanwhile, and the function that looks. `look` asks them all;
 `/readyz`, `/metrics`, `appliance check`, `doctor` and the alerts show what it found and ask
 nothing else, so that they cannot disagree.
 
-Not here: opening gates (gates, recover), opening and closing alerts (alarm), what the
-platform allows (doctor).
+Not here: opening gates (gates, recover), alerts (alarm), what the platform allows (doctor).
 """
 
 from __future__ import annotations
@@ -42,8 +41,7 @@ from appliance.store.ledger import Ledger
 _DAY_MS: Final = 86_400_000
 _IDLE_MS: Final = 60_000
 _UPKEEP_DAYS: Final = 2.0
-_DOOR_SECONDS: Final = 1.0
-_LOCK_SECONDS: Final = 2.0
+_DOOR_SECONDS, _LOCK_SECONDS = 1.0, 2.0
 Ask = Callable[[Ledger, Settings], Iterator[Finding]]
 
 
@@ -137,10 +135,12 @@ def spool(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
         yield named("spool", gate.error, level=Level.WARN, since_ms=gate.since_ms)
 
 
-def worker(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
-    """Does the worker live?"""
+def worker(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
+    """Does the worker live, and does it get decoders?"""
     if "worker" in alive.not_running(settings.state_dir, settings.run_dir):
         yield named("worker", WorkerStopped())
+    elif gate := gates.named(ledger, "decoder"):
+        yield named("worker", gate.error, since_ms=gate.since_ms)
     else:
         yield Finding("worker", Level.OK, "the worker runs")
 

@@ -55,6 +55,10 @@ class Nursery:
                 self._lost(template)
         raise NodeIO(where=self._kind, why=f"no {self._kind} starts: it dies at once")
 
+    def get_ready(self) -> None:
+        """Wait for the template. Raises NodeIO where none starts."""
+        self._ready()
+
     def _ready(self) -> Template:
         """The template, as soon as there is one."""
         with self._changed:

@@ -48,6 +48,7 @@ from appliance.settings import Settings, Share
 from appliance.store.jobs import Job
 
 SILENCE_SECONDS: Final = 30.0  # at a share; then its file server does not answer
+SLOW_SECONDS: Final = 60.0  # 5 GB come in that from a server of an office
 ONSET_SECONDS: Final = 300.0  # before it is at the share: starting, reading the ledger, rendering
 _TURN_SECONDS: Final = 1.0
 _LEAVE_SECONDS: Final = 5.0  # for a killed child to be gone, when nothing holds it
@@ -90,6 +91,7 @@ class Porters:
         self._idle: list[Porter] = []
         self._killed: list[tuple[int, Porter]] = []  # with the mount each was at
         self._guard = threading.Lock()  # over both
+        self._fetched: dict[int, tuple[str, float]] = {}  # what is being copied: share, since when
         self._nursery = Nursery("porter", self._begin, Limits())
 
     def __enter__(self) -> Self:
@@ -106,10 +108,19 @@ class Porters:
 
     def stage(self, job: Job, share: Share, *, stop: Stop) -> Staged:
         """Copy the recording of a job into the spool. Raises as `stage.stage`, and `stop`."""
-        staged = self.carry("stage", job, share, stop=stop)
+        self._fetched[job.id] = (share.name, time.monotonic())
+        try:
+            staged = self.carry("stage", job, share, stop=stop)
+        finally:
+            del self._fetched[job.id]
         if staged is None:
             raise NodeIO(where=share.root, why="a porter came back with empty hands")
         return staged
+
+    def slow(self, seconds: float = SLOW_SECONDS) -> dict[int, str]:
+        """The jobs whose recordings are being copied for so long already, and their shares."""
+        until = time.monotonic() - seconds
+        return {job: share for job, (share, since) in self._fetched.copy().items() if since < until}
 
     def carry(
         self,
@@ -253,11 +264,11 @@ class Porters:
         """Whether a killed porter has not left this mount, and does not within a moment."""
         until = time.monotonic() + _LEAVE_SECONDS
         with self._guard:
-            self._killed = [
-                (at, porter)
-                for at, porter in self._killed
-                if not porter.is_gone(max(until - time.monotonic(), 0) if at == mount else 0)
-            ]
+            hanging = [porter for at, porter in self._killed if at == mount]
+        for porter in hanging:  # not under the lock: errands at other shares do not wait for this
+            porter.process.has_ended(max(until - time.monotonic(), 0))
+        with self._guard:
+            self._killed = [(at, porter) for at, porter in self._killed if not porter.is_gone(0)]
             return any(at == mount for at, _ in self._killed)
 
     def close(self) -> None:

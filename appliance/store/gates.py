@@ -61,7 +61,7 @@ def before(ledger: Ledger, *, share: str, model: str | None) -> str | None:
     out nobody who may.
     """
     names = ["disk", f"share:{share}"]
-    names += [] if model is None else ["engine", f"model:{model}"]
+    names += [] if model is None else ["decoder", "engine", f"model:{model}"]
     marks = ", ".join("?" * len(names))
     row = ledger.row(f"SELECT name FROM gate WHERE name IN ({marks})", names)
     return None if row is None else str(row["name"])
