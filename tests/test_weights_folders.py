@@ -16,7 +16,7 @@ from appliance import weights
 from appliance.errors import DiskFull, ModelCorrupt, ModelMissing, NodeIO
 from appliance.health import models as model_health
 from appliance.settings import Settings
-from appliance.weights import manifest
+from appliance.weights import folders, manifest
 from appliance.weights.pull import Wish, copy
 from tests.hub import FILES
 
@@ -225,6 +225,30 @@ def test_nobody_waits_for_the_reading_of_another_model(
     assert reading.is_alive()
     go_on.set()
     reading.join()
+
+
+def test_what_was_read_through_is_not_read_again_by_who_begins_anew(
+    stick: str, models: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy(Wish("noise"), stick, models)
+    settings = Settings.model_validate(
+        {
+            "node": {"state_dir": str(tmp_path / "state")},
+            "engine": {"model_dir": models},
+            "profile": {"default": {"model": "noise"}, "lost": {"model": "not-there"}},
+        }
+    )
+    read = counted(monkeypatch)
+    model_health.ask(settings)
+    assert "model.bin" in map(os.path.basename, read)
+    read.clear()
+    folders._contents.cache_clear()
+    model_health.ask(settings)
+    assert read == []
+    os.utime(os.path.join(weights.find("noise", models).path, "model.bin"))
+    read.clear()
+    model_health.ask(settings)
+    assert "model.bin" in map(os.path.basename, read)
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -35,6 +35,7 @@ from appliance.store.outbox import Letter
 
 log = logging.getLogger("appliance.alarm")
 EVERY_SECONDS: Final = 10.0
+_READ_SECONDS: Final = 3.0  # that a look waits for models; the watchdog ends us after 90
 _JOBS_EVERY_SECONDS: Final = 300.0  # a hundred bad recordings are one message
 
 
@@ -51,16 +52,13 @@ class Alarm:
         self._passed: list[str] = []
         self._unsent: list[Letter] = []
         self._news_due = 0.0
+        self._reading: threading.Thread | None = None  # models
 
     def look(self) -> Seen:
         """Look once, and write down what follows. Raises LedgerDamaged: only a start mends it."""
         with contextlib.suppress(NodeError):
             self._settings = choices.in_force(self._ledger, self._files)
-        try:
-            with on_the_box(self._settings.run_dir):
-                models.ask(self._settings)
-        except NodeError as error:  # a full disk: names and sizes must do
-            log.warning("models: %s", error, extra={"code": error.code})
+        self._read_models()
         seen = self._seen()
         now = self._ledger.clock()
         if any(one.code == "ledger" and one.level is Level.FAIL for one in seen.findings):
@@ -76,6 +74,15 @@ class Alarm:
         else:
             self._settled(now)
         return seen
+
+    def _read_models(self) -> None:
+        """Have changed models read through. Where that takes long, looks go on meanwhile."""
+        if self._reading is None or not self._reading.is_alive():
+            self._reading = threading.Thread(
+                target=_ask, args=(self._settings,), name="models", daemon=True
+            )
+            self._reading.start()
+        self._reading.join(_READ_SECONDS)
 
     def _seen(self) -> Seen:
         try:
@@ -141,6 +148,14 @@ class Alarm:
         if now.boot_s >= self._news_due:
             news.tell(self._ledger, self._settings, now)
             self._news_due = now.boot_s + _JOBS_EVERY_SECONDS
+
+
+def _ask(settings: Settings) -> None:
+    try:
+        with on_the_box(settings.run_dir):
+            models.ask(settings)
+    except NodeError as error:  # a full disk: names and sizes must do
+        log.warning("models: %s", error, extra={"code": error.code})
 
 
 def stay(ledger: Ledger, settings: Settings, *, every: float, stop: threading.Event) -> None:

@@ -48,21 +48,38 @@ def wanted(settings: Settings) -> list[str]:
 
 
 def ask(settings: Settings) -> None:
-    """Read every model through that has changed, and keep what that tells in the run folder."""
-    found = {}
+    """Read every model through that has changed, and keep what that tells in the run folder.
+
+    It is kept model by model, also for a process that begins anew: gigabytes take minutes on a
+    slow disk, and who is ended meanwhile has done what he has done.
+    """
+    known = _known(settings)
+    found = {name: verdict for name, verdict in known.items() if name in wanted(settings)}
     for name in wanted(settings):
-        try:
-            looks = weights.glance(name, settings.model_dir)
-            weights.find(name, settings.model_dir)
-        except ModelMissing:
-            continue
-        except ModelCorrupt as error:
-            if damaged := _looks(name, settings):
-                found[name] = Verdict(damaged, str(error.detail.get("why", "")))
+        verdict = _verdict(name, settings, known.get(name))
+        if verdict is not None:
+            found[name] = verdict
         else:
-            found[name] = Verdict(looks, None)
-    if _known(settings) == found:
-        return
+            found.pop(name, None)
+        if found != _known(settings):
+            _keep(settings, found)
+
+
+def _verdict(name: str, settings: Settings, known: Verdict | None) -> Verdict | None:
+    """What reading it through tells, where it is not known by its looks; None: it is not there."""
+    looks = _looks(name, settings)
+    if looks is not None and known == Verdict(looks, None):
+        return known
+    try:
+        weights.find(name, settings.model_dir)
+    except ModelMissing:
+        return None
+    except ModelCorrupt as error:
+        return Verdict(looks, str(error.detail.get("why", ""))) if looks is not None else None
+    return Verdict(looks, None) if looks is not None else None
+
+
+def _keep(settings: Settings, found: Mapping[str, Verdict]) -> None:
     file = os.path.join(settings.run_dir, _FILE)
     os.makedirs(settings.run_dir, mode=0o770, exist_ok=True)
     with open(f"{file}.new", "wb") as stream:
@@ -119,7 +136,10 @@ def models(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
         elif error := trouble(name, settings, known):
             yield named("model", error, subject=name)
         elif name == weights.SELFTEST:
-            remedy = "`appliance model pull large-v3-turbo`."
+            remedy = (
+                "`appliance model pull large-v3-turbo`, on a box `systemctl start "
+                "appliance-model-pull@large-v3-turbo`; then name it in the profile."
+            )
             yield Finding("model", Level.WARN, _PROVING, remedy, name)
         else:
             text = f"{name} lies in {weights.chosen(name, settings.model_dir)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -69,6 +70,26 @@ def test_a_model_that_is_corrupt(tmp_path: Path, receiver: Web) -> None:
         box.tells("model", words, code="node.model-corrupt", level="fail", ready=False)
         (folder / "config.json").write_bytes(right)
         box.recovers("model")
+
+
+def test_looks_go_on_while_a_large_model_is_read(
+    tmp_path: Path, receiver: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gigabytes on a slow disk take minutes; the watchdog of `check` waits for 90 s."""
+    another_model(tmp_path / "state")
+    go_on, of_file = threading.Event(), manifest.of_file
+
+    def slow(path: str) -> manifest.Content:
+        go_on.wait(60)
+        return of_file(path)
+
+    monkeypatch.setattr(manifest, "of_file", slow)
+    monkeypatch.setattr(alarm, "_READ_SECONDS", 0.1)
+    with tower(tmp_path, receiver, **ANOTHER) as box:
+        box.stop("engine")
+        words = "No engine answers"
+        box.tells("engine", words, code="node.engine-unreachable", level="fail", ready=False)
+        go_on.set()
 
 
 @pytest.mark.parametrize(
