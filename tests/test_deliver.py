@@ -235,6 +235,19 @@ def test_an_export_that_a_person_changed_is_never_written_again(share: Folder) -
     assert share.exports() == {b"talk.srt": b"one, corrected by hand", b"talk (2).srt": b"three"}
 
 
+def test_a_terabyte_of_nothing_saved_over_an_export_is_not_even_read(share: Folder) -> None:
+    """It would be read for an hour, and its share be called away meanwhile."""
+    share.deliver(share.drop(b"talk.mp4"), TEXT)
+    os.truncate(share.full(b"talk.srt"), 10**12)
+    (published,) = share.deliver(share.drop(b"talk.mp4", SOUND * 2), CHANGED)
+    assert published.path == b"talk (2).srt"
+    assert os.stat(share.full(b"talk.srt")).st_size == 10**12
+    aside = b".~appliance-1.1.x." + b"-".join([b"0" * 16] * 2)
+    os.rename(share.full(b"talk.srt"), share.full(aside))
+    assert sweep(share.root, b"", 1, 99) == 0
+    assert os.path.exists(share.full(aside)), "whoever's it is, it stays"
+
+
 def test_an_export_that_a_person_emptied_stays_empty(share: Folder) -> None:
     job = share.drop(b"talk.mp4")
     share.deliver(job, TEXT)

@@ -26,6 +26,7 @@ _DIGITS: Final = 16  # of a sha256, in a name
 _ASIDE: Final = re.compile(rb".*\.([0-9a-f]{16})-([0-9a-f]{16})", re.DOTALL)
 _MODE: Final = 0o664  # the kernel takes the umask off, or the folder's default ACL
 _CHUNK: Final = 1 << 20
+_LONGEST: Final = 1 << 29  # bytes; the JSON of a hundred hours has a fifth of that
 _NO_FLAG: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF})
@@ -50,7 +51,11 @@ def is_file(folder: int, name: bytes) -> bool:
 
 
 def sha256(folder: int, name: bytes) -> str | None:
-    """Hash the ordinary file there; None where there is none, or none we may read."""
+    """Hash the ordinary file there; None where there is none, or none we may read.
+
+    What is longer than anything of ours is not read either: a terabyte of nothing, saved over an
+    export, would hold up its share.
+    """
     try:
         fd = beneath.open_at(folder, name)
     except (FileNotFoundError, PermissionError):
@@ -60,7 +65,8 @@ def sha256(folder: int, name: bytes) -> str | None:
             return None
         raise
     with os.fdopen(fd, "rb", buffering=0) as stream:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        seen = os.fstat(fd)
+        if not stat.S_ISREG(seen.st_mode) or seen.st_size > _LONGEST:
             return None
         digest = hashlib.sha256()
         while chunk := stream.read(_CHUNK):
