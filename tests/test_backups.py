@@ -155,9 +155,23 @@ def test_a_second_copy_is_the_same_and_thinned_out_too(ledger: Ledger, tmp_path:
     for back in (1.25, 1.0):
         made = backups.make(ledger, NOW - timedelta(hours=back))
         assert backups.copy(made, str(to), NOW) is None
-    assert [one.name for one in to.iterdir()] == hours(1.0)
-    assert (to / made.name).read_bytes() == Path(made.path).read_bytes()
+    ours = to / backups.this_box()
+    assert [one.name for one in ours.iterdir()] == hours(1.0)
+    assert (ours / made.name).read_bytes() == Path(made.path).read_bytes()
     assert backups.copy_failure(ledger.folder) is None
+
+
+def test_boxes_with_one_folder_for_copies_leave_each_others_alone(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """Made in the same hour, of which one alone would keep but one."""
+    to = tmp_path / "nas"
+    to.mkdir()
+    for back, box in ((1.25, "court"), (1.0, "office")):
+        made = backups.make(ledger, NOW - timedelta(hours=back))
+        assert backups.copy(made, str(to), NOW, box=box) is None
+    assert [one.name for one in (to / "court").iterdir()] == hours(1.25)
+    assert [one.name for one in (to / "office").iterdir()] == hours(1.0)
 
 
 def test_a_copy_that_fails_is_remembered_until_one_succeeds(ledger: Ledger, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_second_copy_that_fails_is_a_warning_that_check_names(place: Place) ->
     assert findings["backup-copy"]["level"] == "WARN"
     nas.mkdir()
     made = place.read("backup")
-    assert [one.name for one in nas.iterdir()] == [made["name"]]
+    assert [one.name for one in (nas / backups.this_box()).iterdir()] == [made["name"]]
     assert "backup-copy" not in {one["code"] for one in place.read("check", expect=1)}
 
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import re
 import shutil
+import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ HOURS, DAYS, WEEKS = 24, 7, 4  # of each so many are kept
 _STAMP: Final = "%Y-%m-%dT%H-%M-%SZ"
 _NAME: Final = re.compile(r"ledger-(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)\.db")
 _NEW: Final = ".new"
+_MACHINE: Final = "/etc/machine-id"
 _COPY_FAILED: Final = "copy-failed.txt"
 _AHEAD: Final = timedelta(hours=1)  # a name further in the future was made under a wrong clock
 
@@ -108,8 +111,21 @@ def make(ledger: Ledger, now: datetime) -> Backup:
     return Backup(os.path.basename(path), path, now, os.path.getsize(path))
 
 
-def copy(backup: Backup, to: str, now: datetime) -> str | None:
-    """Put a second copy into the folder `to`, whole or not at all; says why it could not be.
+def this_box() -> str:
+    """A name that no other box has: its own, and four letters made of an id that stays here."""
+    try:
+        with open(_MACHINE, encoding="ascii") as stream:
+            own = hashlib.sha256(f"backups of {stream.read().strip()}".encode()).hexdigest()[:4]
+    except OSError:
+        return socket.gethostname()
+    return f"{socket.gethostname()}-{own}"
+
+
+def copy(backup: Backup, to: str, now: datetime, *, box: str | None = None) -> str | None:
+    """Put a second copy below the folder `to`, whole or not at all; says why it could not be.
+
+    Several boxes may have one such folder: each has a folder of its own in it, called as `box`
+    (None: `this_box`), and thins out there alone.
 
     The answer is kept beside the backups, for `copy_failure`.
     """
@@ -117,15 +133,17 @@ def copy(backup: Backup, to: str, now: datetime) -> str | None:
     try:
         if not os.path.isdir(to):  # a mount that is away is not a folder to make
             raise FileNotFoundError(f"{to} is not there")
-        temp = os.path.join(to, f".{backup.name}{_NEW}")
+        ours = os.path.join(to, box or this_box())
+        os.makedirs(ours, mode=0o750, exist_ok=True)
+        temp = os.path.join(ours, f".{backup.name}{_NEW}")
         try:
             shutil.copyfile(backup.path, temp)
             os.chmod(temp, 0o640)
-            _into_place(temp, os.path.join(to, backup.name))
+            _into_place(temp, os.path.join(ours, backup.name))
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temp)
-        thin_out(to, now)
+        thin_out(ours, now)
     except OSError as error:
         why = error.strerror or str(error)
         with open(note, "w", encoding="utf-8") as stream:
