@@ -62,7 +62,7 @@ _KERNEL: Final = (
 _LOADER_CONF: Final = "timeout 1\neditor no\n"
 _ENTRY: Final = (
     "title Transcription appliance\nversion {version}\nsort-key appliance\n"
-    "linux /{slot}/vmlinuz\ninitrd /{slot}/initrd\noptions {kernel}\n"
+    "linux -\ninitrd -\noptions {kernel}\n"  # the two are named by image.boot.kernel
 )
 _READ_ME: Final = """\
 The boot partition of a transcription appliance. Leave EFI, loader and a as they are.
@@ -111,16 +111,19 @@ def _boot_partition(image: Path, root: Path, version: str, epoch: int) -> None:
     label = ("-F", "32", "-n", _LABEL, "-i", uuid.uuid5(_OURS, _LABEL).hex[:8], "--invariant")
     _run("mkfs.vfat", *label, "-C", str(fat), str(ESP.mib * 1024), epoch=epoch)
     newest = kernel.newest(str(root / "boot"))
-    slot = kernel.SLOT
+    if newest is None:
+        raise FileNotFoundError("there is no kernel in the tree")
     loader = (root / _LOADER).read_bytes()
-    entry = _ENTRY.format(version=version, slot=slot, kernel=_KERNEL)
+    entry = kernel.told(_ENTRY.format(version=version, kernel=_KERNEL), newest)
     content = {
         "EFI/BOOT/BOOTX64.EFI": loader,  # where firmware looks that knows nothing of this disk
         "EFI/systemd/systemd-bootx64.efi": loader,
         "loader/loader.conf": _LOADER_CONF.encode(),
-        f"loader/entries/appliance-{slot}.conf": entry.encode(),
-        f"{slot}/vmlinuz": (root / f"boot/vmlinuz-{newest}").read_bytes(),
-        f"{slot}/initrd": (root / f"boot/initrd.img-{newest}").read_bytes(),
+        kernel.ENTRY: entry.encode(),
+        **{
+            name: (root / f"boot/{kind}-{newest}").read_bytes()
+            for kind, name in kernel.names(newest).items()
+        },
         "README.txt": _READ_ME.replace("\n", "\r\n").encode(),
     }
     _run("mmd", "-i", str(fat), *(f"::/{folder}" for folder in _folders(content)), epoch=epoch)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from image.boot import asked, certificate, grow, kernel, screen, take
+from image.boot import asked, certificate, grow, identity, kernel, screen, take
 from image.boot.__main__ import main
 from image.boot.screen import Shown
 from image.boot.take import Places
@@ -278,6 +281,78 @@ def test_the_newest_kernel_is_the_one_by_number_that_has_an_initrd(tmp_path: Pat
         (tmp_path / name).touch()
     assert kernel.newest(str(tmp_path)) == "6.1.0-10-amd64"
     assert kernel.place(str(tmp_path), str(tmp_path)) == []  # no partition is mounted there
+
+
+def boot_partition(tmp_path: Path, *versions: str) -> tuple[Path, Path]:
+    """/boot with these kernels, and a boot partition that starts the first of them."""
+    boot, esp = tmp_path / "boot", tmp_path / "efi"
+    boot.mkdir()
+    (esp / kernel.ENTRY).parent.mkdir(parents=True)
+    (esp / kernel.SLOT).mkdir()
+    for version in versions:
+        for kind in ("vmlinuz", "initrd.img"):
+            (boot / f"{kind}-{version}").write_text(f"{kind} of {version}")
+    entry = "title x\nlinux -\ninitrd -\noptions root=PARTLABEL=linux initrd\n"
+    (esp / kernel.ENTRY).write_text(kernel.told(entry, versions[0]))
+    for kind, name in kernel.names(versions[0]).items():
+        shutil.copy(boot / f"{kind}-{versions[0]}", esp / name)
+    return boot, esp
+
+
+def started(esp: Path) -> tuple[str, str, str]:
+    """What the loader would start: the words in the kernel's file and its initrd's, and more."""
+    lines = (esp / kernel.ENTRY).read_text().splitlines()
+    words = dict(line.split(" ", 1) for line in lines)
+    linux, initrd = ((esp / words[one].lstrip("/")).read_text() for one in ("linux", "initrd"))
+    return linux, initrd, words["options"]
+
+
+@pytest.mark.parametrize("cut", range(6))
+def test_a_power_cut_never_leaves_a_kernel_with_the_modules_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    boot, esp = boot_partition(tmp_path, "6.1.0-9", "6.1.0-10")
+    calls, write, unlink = [0], asked.write, os.unlink
+
+    def until(do: Callable[..., None]) -> Callable[..., None]:
+        def once(*told: Any, **more: Any) -> None:
+            if calls[0] == cut:
+                raise OSError("the power is cut")
+            calls[0] += 1
+            do(*told, **more)
+
+        return once
+
+    with monkeypatch.context() as during:
+        during.setattr(asked, "write", until(write))
+        during.setattr(os, "unlink", until(unlink))
+        with contextlib.suppress(OSError):
+            kernel.put("6.1.0-10", str(boot), str(esp))
+    version = "6.1.0-9" if cut < 3 else "6.1.0-10"
+    whole = f"vmlinuz of {version}", f"initrd.img of {version}", "root=PARTLABEL=linux initrd"
+    assert started(esp) == whole
+    kernel.put("6.1.0-10", str(boot), str(esp))
+    assert sorted(os.listdir(esp / kernel.SLOT)) == ["initrd-6.1.0-10", "vmlinuz-6.1.0-10"]
+    assert kernel.put("6.1.0-10", str(boot), str(esp)) == []
+
+
+def test_keys_of_ssh_that_a_power_cut_left_empty_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ran: list[tuple[str, ...]]
+) -> None:
+    monkeypatch.setattr(identity, "_KEYS", str(tmp_path / "ssh_host_*_key"))
+    monkeypatch.setattr(identity, "_drop_share", lambda: None)
+    monkeypatch.setattr(asked, "read", lambda _path: "appliance-3f2a")
+
+    def asked_for_keys() -> bool:
+        ran.clear()
+        identity.settle()
+        return ("ssh-keygen", "-A", "") in ran
+
+    assert asked_for_keys()
+    (tmp_path / "ssh_host_rsa_key").write_text("a key")
+    assert not asked_for_keys()
+    (tmp_path / "ssh_host_ed25519_key").touch()
+    assert asked_for_keys()
 
 
 def test_the_command_knows_its_verbs_and_no_others() -> None:

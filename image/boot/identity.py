@@ -19,6 +19,7 @@ from . import asked
 
 DROPPER: Final = "office"  # who drops recordings into the share of the box
 DROP_PASSWORD: Final = "/etc/appliance/credentials/drop-share"  # noqa: S105 - where it lies
+_KEYS: Final = "/etc/ssh/ssh_host_*_key"
 NAMELESS: Final = "appliance"
 # Without letters and digits that look alike.
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -29,9 +30,11 @@ def settle() -> list[str]:
     made = []
     if asked.read("/etc/hostname") == NAMELESS:
         made.append(f"its name is {_name()}")
-    if not glob.glob("/etc/ssh/ssh_host_*_key"):
+    if not all(map(os.path.getsize, keys := glob.glob(_KEYS))) or not keys:
+        # It makes those that are missing, and those that a power cut left empty.
         if asked.run("ssh-keygen", "-A").returncode:
             raise OSError("ssh-keygen made no keys")
+        os.sync()  # it does not do that itself
         made.append("it has keys of ssh")
     if f"{DROPPER}:" not in asked.run("pdbedit", "--list").stdout:
         _drop_share()

@@ -269,9 +269,11 @@ def heard(guest: Guest, word: str, begun: float, folder: Path) -> None:
 def again(guest: Guest, begun: float) -> None:
     """It is the same box, takes nothing twice, and keeps its settings where new ones are wrong."""
     who = guest.run(_WHO)
-    guest.run("mount -o remount,rw /efi; echo damaged >> /efi/a/initrd; mount -o remount,ro /efi; "
-              "/etc/kernel/postinst.d/zz-appliance-boot; cmp /efi/a/initrd /boot/initrd.img-*; "
-              "cmp /efi/a/vmlinuz /boot/vmlinuz-*")  # fmt: skip
+    # As an image of before had them, and one of them damaged.
+    guest.run("set -e; mount -o remount,rw /efi; cd /efi/a; mv vmlinuz-* vmlinuz; rm initrd-*; "
+              "echo damaged > initrd; cd /; mount -o remount,ro /efi; "
+              "/etc/kernel/postinst.d/zz-appliance-boot; cmp /efi/a/initrd-* /boot/initrd.img-*; "
+              "cmp /efi/a/vmlinuz-* /boot/vmlinuz-*; test $(ls /efi/a | wc -l) = 2")  # fmt: skip
     expect(True, "a new kernel or initrd comes to the boot partition")
     guest.run("mount -o remount,rw /efi; cat > /efi/appliance.toml; mount -o remount,ro /efi",
               data=_WRONG.encode())  # fmt: skip
