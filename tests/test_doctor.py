@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from appliance import cuda, doctor
-from appliance.doctor import asking, gpu, hour, ledger, models, platform, trying
+from appliance.doctor import asking, certificate, gpu, hour, ledger, models, platform, trying
 from appliance.doctor.asking import Answer
 from appliance.doctor.hour import Kept
 from appliance.health.finding import Finding, Level
@@ -47,6 +51,55 @@ def of_box(folder: Path, **more: object) -> Settings:
 def one(found: list[Finding], code: str) -> Finding:
     (finding,) = (finding for finding in found if finding.code == code)
     return finding
+
+
+# --- the certificate ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("days", "level"), [(825, Level.OK), (59, Level.WARN), (-1, Level.FAIL)])
+def test_a_certificate_says_for_how_long_it_holds(tmp_path: Path, days: int, level: Level) -> None:
+    """One that openssl made, behind a real handshake."""
+    made = [
+        *(
+            "openssl",
+            "x509",
+            "-req",
+            "-in",
+            str(tmp_path / "asked"),
+            "-out",
+            str(tmp_path / "cert"),
+        ),
+        *("-signkey", str(tmp_path / "key"), "-days", str(days)),
+    ]
+    asked = [
+        *("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+        *("-keyout", str(tmp_path / "key"), "-subj", "/CN=box", "-out", str(tmp_path / "asked")),
+    ]
+    subprocess.run(asked, check=True, capture_output=True)
+    subprocess.run(made, check=True, capture_output=True)
+    spoken = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    spoken.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def serve() -> None:
+            for _ in range(2):
+                line, _who = door.accept()
+                with (
+                    contextlib.suppress(OSError),
+                    spoken.wrap_socket(line, server_side=True) as said,
+                ):
+                    said.recv(1)
+
+        threading.Thread(target=serve, daemon=True).start()
+        (found,) = certificate.examine(door.getsockname())
+    assert found.level is level
+    assert bool(found.remedy) is (level is not Level.OK)
+
+
+def test_where_nobody_speaks_tls_there_is_nothing_to_say() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        where = door.getsockname()
+    assert list(certificate.examine(where)) == []
 
 
 # --- the platform -------------------------------------------------------------------------------

@@ -149,3 +149,18 @@ def test_the_command_writes_units_and_names_what_is_to_be_started(tmp_path: Path
     name = mounting.escaped(str(tmp_path / "meetings"))
     assert f"{name}.automount" in told.output
     assert (tmp_path / "units" / f"{name}.mount").exists()
+
+
+def test_a_folder_that_cannot_be_made_keeps_no_other_share_away(tmp_path: Path) -> None:
+    file, units = tmp_path / "appliance.toml", tmp_path / "units"
+    (tmp_path / "a-file").touch()
+    blocked, fine = str(tmp_path / "a-file" / "meetings"), str(tmp_path / "fine")
+    one = SMB.replace("/srv/meetings", blocked)
+    two = SMB.replace("/srv/meetings", fine).replace('name = "meetings"', 'name = "fine"')
+    file.write_text(f"{one}\n{two}")
+    words = ["--settings", str(file), "share", "mount", "--units", str(units)]
+    told = CliRunner().invoke(cli, words)
+    subprocess.run(["chattr", "-i", fine], check=False, capture_output=True)
+    assert told.exit_code == 0, told.output
+    assert f"meetings: {blocked}: Not a directory" in told.output
+    assert f"{mounting.escaped(fine)}.automount" in told.output

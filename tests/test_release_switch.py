@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from image.release import gate, install, places, report, switch
+from image.release import gate, install, judge, places, report, switch
 from image.release.bundle import Refused
 from image.release.gate import Part
 
@@ -133,11 +137,162 @@ def test_a_trial_that_a_power_cut_ended_ends_with_the_release_before(
     assert switch.settle(str(tmp_path)) is None
 
 
+class Box:
+    """A box below a folder: what systemd was asked for, and a verdict for each release."""
+
+    def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.top = str(top)
+        self.asked: list[str] = []
+        self.wrong: dict[str, str] = {}
+        self.ends: list[int] = []  # what SIGINT would have done in there
+        monkeypatch.setattr(places, "place", lambda _release: True)
+        monkeypatch.setattr(places, "take_effect", lambda: None)
+        monkeypatch.setattr(switch, "SETTINGS", str(top / "none.toml"))
+        monkeypatch.setattr(switch, "_stop", lambda path, _patience: self._note("stop", path))
+        monkeypatch.setattr(switch, "_systemctl", self._systemctl)
+        monkeypatch.setattr(switch, "_thin_out", lambda _top: None)
+        monkeypatch.setattr(gate, "is_ready", lambda: True)
+        monkeypatch.setattr(gate, "wait", lambda *_asked, **_more: self._judged())
+
+    def _note(self, what: str, path: str) -> None:
+        self.asked.append(f"{what} {os.path.basename(path)}")
+
+    def _systemctl(self, *words: str) -> int:
+        if words[0] == "start":
+            self.asked.append(f"start {switch.current(self.top)}")
+            self.ends.append(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
+        return 0
+
+    def _judged(self) -> str | None:
+        return self.wrong.get(switch.current(self.top) or "")
+
+
+@pytest.fixture
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
+    for version in ("1", "2", "3"):
+        release(tmp_path, version, "appliance-web.service")
+    os.symlink("releases/2", tmp_path / "current")
+    os.symlink("releases/1", tmp_path / "previous")
+    return Box(tmp_path, monkeypatch)
+
+
+def test_no_key_ends_a_change_in_its_middle(box: Box) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    assert switch.activate(box.top, "3").version == "3"
+    assert box.ends == [True]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("wanted", ["2", "3"])
+def test_a_change_that_was_cut_short_is_ended_before_another(box: Box, wanted: str) -> None:
+    """Killed between the turn and the verdict: 3 was found well by nobody."""
+    os.unlink(os.path.join(box.top, "current"))
+    os.symlink("releases/3", os.path.join(box.top, "current"))
+    Path(box.top, "trial").write_text("2\n")
+    done = switch.activate(box.top, wanted)
+    assert (done.version, done.changed, done.well) == (wanted, True, True)
+    assert box.asked[:3] == ["stop 3", "stop 2", "start 2"]
+    assert box.asked[-1] == f"start {wanted}"
+    assert not os.path.exists(os.path.join(box.top, "trial"))
+
+
+def test_what_goes_wrong_with_the_disk_in_the_middle_goes_back(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = switch._turn
+
+    def full(top: str, version: str, name: str = "current") -> None:
+        if version == "3":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        turn(top, version, name)
+
+    monkeypatch.setattr(switch, "_turn", full)
+    done = switch.activate(box.top, "3")
+    assert (done.version, done.changed, done.well) == ("2", False, True)
+    assert "No space left" in (done.why or "")
+    assert box.asked[-1] == "start 2"
+
+
+def test_what_keeps_the_new_release_from_being_put_keeps_nothing_from_being_started(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise subprocess.CalledProcessError(1, "systemctl", stderr="no room for it")
+
+    monkeypatch.setattr(places, "take_effect", refuse)
+    done = switch.activate(box.top, "3")
+    assert (done.version, done.well, box.asked[-1]) == ("2", True, "start 2")
+    assert "no room for it" in (done.why or "")
+    Path(box.top, "trial").write_text("2\n")
+    assert switch.settle(box.top) == "2"
+    assert not os.path.exists(os.path.join(box.top, "trial"))
+
+
+def test_what_a_power_cut_left_half_put_is_taken_away_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = release(tmp_path, "1", "appliance-web.service")
+    two = release(tmp_path, "2", "appliance-new.service", "appliance-web.service")
+    places.place(str(one), root=str(tmp_path))
+    put = places._put
+
+    def cut(file: str, target: str) -> bool:
+        put(file, target)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as during:
+        during.setattr(places, "_put", cut)
+        with pytest.raises(OSError, match="No space"):
+            places.place(str(two), root=str(tmp_path))
+    places.place(str(one), root=str(tmp_path))
+    there = os.listdir(tmp_path / "usr/local/lib/systemd/system")
+    assert there == ["appliance-web.service"]
+
+
+def test_going_back_from_a_release_leaves_boxes_that_run_another(box: Box) -> None:
+    left = switch.back(box.top, leave="3")
+    assert (left.version, left.changed, box.asked) == ("2", False, [])
+    assert switch.back(box.top, leave="2").version == "1"
+    again = switch.back(box.top, leave="2")
+    assert (again.version, again.changed) == ("1", False)
+
+
+def test_one_change_at_a_time(box: Box) -> None:
+    with install.alone(box.top):
+        for change in (
+            lambda: switch.activate(box.top, "3"),
+            lambda: install.install("none.tar", "none", box.top),
+        ):
+            with pytest.raises(Refused, match="under way"):
+                change()
+
+
 def test_what_is_not_installed_is_not_tried(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="not installed"):
         switch.activate(str(tmp_path), "9")
     with pytest.raises(Refused, match="no release before"):
         switch.back(str(tmp_path))
+
+
+# --- settings -----------------------------------------------------------------------------------
+
+
+def test_settings_are_judged_with_what_the_site_laid_over_them(tmp_path: Path) -> None:
+    """Right by itself, and no part would start with it: two shares of one name."""
+    command = tmp_path / "current" / "bin" / "appliance"
+    command.parent.mkdir(parents=True)
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m appliance "$@"\n')
+    command.chmod(0o755)
+    etc, file = tmp_path / "etc", tmp_path / "new.toml"
+    share = '[[share]]\nname = "dictation"\nroot = "/srv/dictation"\n'
+    file.write_text(share)
+    (etc / "conf.d").mkdir(parents=True)
+    drop_in = etc / "conf.d" / "20-site.toml"
+    drop_in.write_text("[worker]\ncount = 1\n")
+    judge.judge(str(file), str(tmp_path), etc=str(etc), account=None)
+    drop_in.write_text(share)
+    with pytest.raises(Refused, match="two shares are named"):
+        judge.judge(str(file), str(tmp_path), etc=str(etc), account=None)
 
 
 # --- the figures --------------------------------------------------------------------------------

@@ -146,8 +146,12 @@ def mount_(of: Site, units: str) -> None:
     there, gone = mounting.write(settings, units)
     for one in settings.share:
         if one.source is not None:
-            lies = mount_of(one.root)
-            kept = mounting.prepare(one.root, is_mounted=not lies.is_local)
+            try:
+                lies = mount_of(one.root)
+                kept = mounting.prepare(one.root, is_mounted=not lies.is_local)
+            except OSError as error:  # one folder that cannot be made keeps no other share away
+                click.echo(f"{one.name}: {one.root}: {os.strerror(error.errno or 0)}", err=True)
+                continue
             if not kept:
                 click.echo(f"{one.name}: {one.root} cannot be made unchangeable", err=True)
     for name in gone:

@@ -5,13 +5,14 @@ looks how far one can be confined, reads models through and tries each share; wh
 hang does so in a child that is given seconds. It changes nothing: a ledger that is not there
 is not made, one that is damaged is not mended.
 
-    platform   versions, walls around a decoder, limits, allocator, machine
-    gpu        driver, libraries, free memory
-    hour       does somebody set the clock, and how far off may it be?
-    models     weights against their manifests, every byte
-    ledger     its journal and its disk; health's questions, asked even of a ledger that is lost
-    trying     each share tried by the verb that tries one
-    asking     a question to a child that may hang
+    platform     versions, walls around a decoder, limits, allocator, machine
+    gpu          driver, libraries, free memory
+    certificate  until when the one of the page holds
+    hour         does somebody set the clock, and how far off may it be?
+    models       weights against their manifests, every byte
+    ledger       its journal and its disk; health's questions, asked even of a ledger that is lost
+    trying       each share tried by the verb that tries one
+    asking       a question to a child that may hang
 
 Not here: the questions of health (health.checks), what is sent away of all this (support).
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from appliance.doctor import gpu, hour, ledger, models, platform, trying
+from appliance.doctor import certificate, gpu, hour, ledger, models, platform, trying
 from appliance.doctor.ledger import findings as asked
 from appliance.doctor.platform import LIBRARIES, SQLITE
 from appliance.health.finding import Finding
@@ -40,6 +41,7 @@ def examine(
     yield from platform.examine(settings)
     yield from gpu.examine(settings.engine.device)
     yield from hour.examine()
+    yield from certificate.examine()
     yield from ledger.examine(settings)
     yield from models.examine(settings, thorough=thorough)
     if thorough:

@@ -1,8 +1,8 @@
 """The command `appliance-release` of the box: put a release there, switch to it, and back.
 
 Exit 0 done, or there was nothing to do; 1 refused, nothing changed; 3 it was tried and the box
-went back by itself; 4 not even that made it well. What came of it is one JSON object on stdout,
-what a person should know stands on stderr.
+went back by itself; 4 not even that made it well, or it broke off in the middle. What came of it is
+one JSON object on stdout, what a person should know stands on stderr.
 
 Not here: what the verbs do (install, switch).
 """
@@ -13,18 +13,21 @@ import argparse
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
 from typing import Final
 
-from . import bundle, install, report, switch
+from . import bundle, install, judge, report, switch
 from .bundle import Refused
 from .switch import Switched
 
 TOP: Final = "/opt/appliance"
 SIGNERS: Final = "/etc/appliance/release-signers"
 _WENT_BACK, _NOT_WELL = 3, 4
+_SLOW: Final = "this takes a minute or two, and once it has begun it goes on to its end\n"
+_TURNING: Final = ("activate", "back", "settle")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -39,6 +42,11 @@ def main(words: list[str] | None = None) -> int:
         sys.stderr.write(f"refused: {refused}\n")
         sys.stdout.write(json.dumps({"changed": False, "refused": str(refused)}) + "\n")
         return 1
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.stderr.write(f"it broke off: {error}\nwhen that is mended, run it again\n")
+        turning = asked.verb in _TURNING
+        sys.stdout.write(json.dumps({"changed": turning, "why": str(error)}) + "\n")
+        return _NOT_WELL if turning else 1
     sys.stdout.write(json.dumps(row) + "\n")
     return status
 
@@ -54,9 +62,13 @@ def _read(words: list[str] | None) -> argparse.Namespace:
     turning.add_argument("version")
     turning.add_argument("--no-start", action="store_true", help="start and judge nothing")
     going = verbs.add_parser("back", help="run the release before this one")
+    going.add_argument(
+        "--from", dest="leave", metavar="VERSION", help="do nothing where another release runs"
+    )
     waiting = verbs.add_parser("wait", help="wait until the box is well")
     for one in (turning, going, waiting):
         one.add_argument("--patience", type=float, default=switch.PATIENCE, metavar="SECONDS")
+    verbs.add_parser("judge", help="try a file as the settings of this box").add_argument("file")
     verbs.add_parser("settle", help="end a trial that a power cut ended (at boot)")
     verbs.add_parser("report", help="how the box is, in figures")
     verbs.add_parser("list", help="what is installed, what runs, what ran before")
@@ -72,14 +84,20 @@ def _do(asked: argparse.Namespace) -> tuple[dict[str, object], int]:
             return {"changed": put.fresh, **install.as_row(put.release)}, 0
         case "activate":
             start = not asked.no_start
+            if start:
+                sys.stderr.write(_SLOW)
             return _told(
                 switch.activate(asked.top, asked.version, patience=asked.patience, start=start)
             )
         case "back":
-            return _told(switch.back(asked.top, patience=asked.patience))
+            sys.stderr.write(_SLOW)
+            return _told(switch.back(asked.top, leave=asked.leave, patience=asked.patience))
         case "wait":
             wrong = switch.wait(patience=asked.patience)
             return {"changed": False, "why": wrong}, _NOT_WELL if wrong else 0
+        case "judge":
+            judge.judge(asked.file, asked.top)
+            return {"changed": False}, 0
         case "settle":
             was = switch.settle(asked.top)
             return {"changed": was is not None, "version": was}, 0

@@ -9,6 +9,8 @@ Not here: what is believed (bundle), when it begins to be used (switch).
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -23,6 +25,7 @@ from .bundle import Refused, Release
 
 PYTHON: Final = "/usr/bin/python3"
 _COMPLETE: Final = "complete"
+_INCOMING: Final = ".incoming-"
 _DEBIANS: Final = "/usr/lib/python3/dist-packages/systemd"  # of the package python3-systemd
 
 
@@ -54,13 +57,33 @@ def listed(top: str) -> Iterator[Release]:
         yield bundle.read(path)
 
 
+@contextlib.contextmanager
+def alone(top: str) -> Iterator[None]:
+    """One change of the releases below `top` at a time. Raises Refused."""
+    os.makedirs(top, exist_ok=True)
+    with open(os.path.join(top, "lock"), "w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused("another change of release is under way") from None
+        yield
+
+
 def install(file: str, signers: str, top: str, *, python: str = PYTHON) -> Put:
     """Put the bundle `file` on the box below `top`; a release that is there stays as it is.
 
     Raises Refused: nothing has changed then but that the box knows it has not this release.
     """
+    with alone(top):
+        return _install(file, signers, top, python)
+
+
+def _install(file: str, signers: str, top: str, python: str) -> Put:
     os.makedirs(os.path.join(top, "releases"), exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=top, prefix=".incoming-") as incoming:
+    for name in os.listdir(top):
+        if name.startswith(_INCOMING):  # of one that was killed
+            shutil.rmtree(os.path.join(top, name), ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=top, prefix=_INCOMING) as incoming:
         release = bundle.opened(file, signers, incoming)
         _fits(release, python)
         path = folder(top, release.version)

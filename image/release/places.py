@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterable
 from typing import Final
 
 PLACES: Final = (  # below share/appliance of the release; below the root of the box
@@ -19,6 +20,13 @@ PLACES: Final = (  # below share/appliance of the release; below the root of the
     ("config/sysctl.d", "usr/local/lib/sysctl.d"),
     ("config/journald.conf.d", "usr/local/lib/systemd/journald.conf.d"),
 )
+_FOLDERS: Final = (
+    *("systemd-tmpfiles", "--create", "--prefix=/var/lib/appliance"),
+    *("--prefix=/run/appliance", "--prefix=/etc/appliance"),
+)
+# As Debian's own unit has it: a line of somebody else's that is wrong (EX_DATAERR, EX_CANTCREAT)
+# is not ours to fail by, and it is read whatever the prefixes are.
+_FOLDERS_FINE: Final = (0, 65, 73)
 _SHARED: Final = "share/appliance"
 _NOTE: Final = "opt/appliance/placed"  # what was put there, a path a line
 
@@ -54,24 +62,28 @@ def place(release: str, *, root: str = "/") -> bool:
     new = wanted(release)
     note = os.path.join(root, _NOTE)
     old = _lines(note)
+    if not new.keys() <= old:  # what a power cut leaves half put is known to the next
+        _write(note, _text(old | new.keys()))
     changed = [_put(file, os.path.join(root, target)) for target, file in sorted(new.items())]
     gone = [_remove(os.path.join(root, target)) for target in sorted(old - new.keys())]
     if old != new.keys():
-        _write(note, "".join(f"{target}\n" for target in sorted(new)).encode())
+        _write(note, _text(new.keys()))
     return any((*changed, *gone))
 
 
 def take_effect() -> None:
     """Tell those whom it concerns. Raises CalledProcessError."""
-    for argv in (
-        ("systemd-sysusers",),
-        ("systemd-tmpfiles", "--create", "--prefix=/var/lib/appliance", "--prefix=/run/appliance",
-         "--prefix=/etc/appliance"),
-        ("systemctl", "daemon-reload"),
-    ):  # fmt: skip
-        subprocess.run(argv, check=True, capture_output=True, text=True)
+    subprocess.run(("systemd-sysusers",), check=True, capture_output=True, text=True)
+    folders = subprocess.run(_FOLDERS, check=False, capture_output=True, text=True)
+    if folders.returncode not in _FOLDERS_FINE:
+        folders.check_returncode()
+    subprocess.run(("systemctl", "daemon-reload"), check=True, capture_output=True, text=True)
     # In a container the kernel is not ours to ask; what it refuses is in the journal at boot.
     subprocess.run(("/usr/lib/systemd/systemd-sysctl",), check=False, capture_output=True)
+
+
+def _text(targets: Iterable[str]) -> bytes:
+    return "".join(f"{target}\n" for target in sorted(targets)).encode()
 
 
 def _lines(note: str) -> set[str]:

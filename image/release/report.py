@@ -12,6 +12,7 @@ import glob
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from . import gate, switch
 from .bundle import Refused
 
 _STATE: Final = "/var/lib/appliance"
+_CERTIFICATE: Final = "/etc/appliance/tls/cert.pem"
 _JOBS: Final = "10000"  # of the newest
 _GB: Final = 1e9
 
@@ -38,6 +40,7 @@ def report(top: str, state: str = _STATE) -> dict[str, object]:
         "backup hours": backup_hours(state),
         "models": models(state),
         "leaks": leaks(),
+        "certificate days": certificate_days(),
     }
 
 
@@ -55,6 +58,17 @@ def models(state: str) -> dict[str, str]:
         with contextlib.suppress(OSError, ValueError), open(file, encoding="utf-8") as stream:
             found[name] = str(json.load(stream).get("digest", ""))[:12]
     return found
+
+
+def certificate_days(file: str = _CERTIFICATE) -> int | None:
+    """For how long the certificate of the page still holds; None where there is none."""
+    argv = ["openssl", "x509", "-noout", "-enddate", "-in", file]
+    try:
+        told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+        until = ssl.cert_time_to_seconds(told.strip().partition("=")[2])
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        return None
+    return int((until - time.time()) // 86_400)
 
 
 def leaks() -> int | None:

@@ -13,10 +13,11 @@ Not here: how a release gets on the box (install), what well means (gate).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,28 +59,38 @@ def activate(top: str, version: str, *, patience: float = PATIENCE, start: bool 
     """Run `version` from now on, or what ran before.
 
     Without `start` nothing is started and nothing judged: for a box that has its first release
-    and no settings yet. Raises Refused: then nothing was touched.
+    and no settings yet. A change that was cut short is ended first, as at boot. Raises Refused:
+    then nothing was touched.
     """
-    with _alone(top):
+    with install.alone(top):
         new = install.folder(top, version)
         if not install.is_complete(new):
             raise Refused(f"{version} is not installed here")
+        ended = _end_the_last(top, patience)
         was = current(top)
+        if was == version and ended is not None:
+            return ended
         if was == version:
             changed = places.place(new)
             if changed:
                 places.take_effect()
             return Switched(version, changed)
         if not start:
-            _turn(top, version)
             places.place(new)
             places.take_effect()
+            _turn(top, version)  # last: until then a second run does it all again
             return Switched(version, changed=True)
         return _try(top, was, version, patience)
 
 
-def back(top: str, *, patience: float = PATIENCE) -> Switched:
-    """Run the release before this one. Raises Refused where there is none."""
+def back(top: str, *, leave: str | None = None, patience: float = PATIENCE) -> Switched:
+    """Run the release before this one; where another than `leave` runs, nothing is done.
+
+    Raises Refused where there is none before.
+    """
+    now = current(top)
+    if leave is not None and now is not None and now != leave:
+        return Switched(now, changed=False)
     before = current(top, "previous")
     if before is None:
         raise Refused("there is no release before this one")
@@ -97,8 +108,11 @@ def settle(top: str) -> str | None:
     path = install.folder(top, was)
     if was and install.is_complete(path):
         _turn(top, was)
-        places.place(path)
-        places.take_effect()
+        try:
+            places.place(path)
+            places.take_effect()
+        except (OSError, subprocess.CalledProcessError) as error:  # whatever there is may do
+            sys.stderr.write(f"its parts cannot be put: {_why(error)}\n")
     os.unlink(trial)
     return was
 
@@ -112,19 +126,50 @@ def _try(top: str, was: str | None, version: str, patience: float) -> Switched:
     new = install.folder(top, version)
     _prepare(top, was, new)
     ready = was is not None and gate.is_ready()
-    _write(os.path.join(top, "trial"), was or "")
-    begun = time.monotonic()
-    why = _change(top, was, version, _STOP_SECONDS) or gate.wait(patience, ready=ready)
-    if why is not None and was is not None:
-        wrong = _change(top, version, was, _BRIEF_SECONDS) or gate.wait(patience, ready=ready)
+    with _undisturbed():
+        _write(os.path.join(top, "trial"), was or "")
+        begun = time.monotonic()
+        why = _change(top, was, version, _STOP_SECONDS) or gate.wait(patience, ready=ready)
+        if why is not None and was is not None:
+            _change(top, version, was, _BRIEF_SECONDS, back=True)
+            wrong = gate.wait(patience, ready=ready)
+            _unlink(os.path.join(top, "trial"))
+            told = why if wrong is None else f"{why}; and {was} does not get well: {wrong}"
+            return Switched(was, False, told, time.monotonic() - begun, well=wrong is None)
         _unlink(os.path.join(top, "trial"))
-        told = why if wrong is None else f"{why}; and {was} does not get well: {wrong}"
-        return Switched(was, False, told, time.monotonic() - begun, well=wrong is None)
-    _unlink(os.path.join(top, "trial"))
-    if was is not None:
-        _turn(top, was, "previous")
-    _thin_out(top)
+        if was is not None:
+            _turn(top, was, "previous")
+        _thin_out(top)
     return Switched(version, True, why, time.monotonic() - begun, well=why is None)
+
+
+def _end_the_last(top: str, patience: float) -> Switched | None:
+    """End a change that was cut short, as at boot; None where there is none.
+
+    Whatever of it runs is stopped before its units go, and the release before is started.
+    """
+    left = current(top)
+    if left is None or not os.path.exists(os.path.join(top, "trial")):
+        return None
+    with _undisturbed():
+        begun = time.monotonic()
+        _stop(install.folder(top, left), _STOP_SECONDS)
+        settle(top)
+        was = current(top) or left
+        _change(top, was, was, _BRIEF_SECONDS, back=True)
+        why = gate.wait(patience, ready=False)
+    return Switched(was, True, why, time.monotonic() - begun, well=why is None)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Between the stop and the verdict a key that ends programs would leave a box that stands."""
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, heard in before.items():
+            signal.signal(one, heard)
 
 
 def _prepare(top: str, was: str | None, new: str) -> None:
@@ -136,23 +181,36 @@ def _prepare(top: str, was: str | None, new: str) -> None:
         as_us(install.folder(top, was), "backup", why="the ledger cannot be backed up")
 
 
-def _change(top: str, was: str | None, version: str, patience: float) -> str | None:
-    """Stop, turn, put, migrate, start; what went wrong where something did."""
+def _change(
+    top: str, was: str | None, version: str, patience: float, *, back: bool = False
+) -> str | None:
+    """Stop, turn, put, migrate, start; what went wrong where something did.
+
+    On the way `back` it is started whatever went wrong: what kept the new release from being put
+    may keep the old one as well, and whether a box is well is for the gate to say.
+    """
     path = install.folder(top, version)
-    _stop(install.folder(top, was) if was else path, patience)
-    _turn(top, version)
+    why = None
     try:
+        _stop(install.folder(top, was) if was else path, patience)
+        _turn(top, version)
         places.place(path)
         places.take_effect()
         if os.path.exists(SETTINGS):
             as_us(path, "migrate", why="the ledger cannot be brought to it")
-        _systemctl("reset-failed", "appliance*")
-        started = _systemctl("start", "--no-block", gate.TARGET)
     except (OSError, subprocess.CalledProcessError) as error:
-        return f"its parts cannot be put: {getattr(error, 'stderr', None) or error}"
+        why = f"its parts cannot be put: {_why(error)}"
     except Refused as refused:
-        return str(refused)
-    return None if started == 0 else "systemd does not start it"
+        why = str(refused)
+    if why is not None and not back:
+        return why
+    _systemctl("reset-failed", "appliance*")
+    started = _systemctl("start", "--no-block", gate.TARGET)
+    return why if started == 0 else "systemd does not start it"
+
+
+def _why(error: Exception) -> str:
+    return str(getattr(error, "stderr", None) or error)
 
 
 def _stop(path: str, patience: float) -> None:
@@ -207,18 +265,6 @@ def as_us(release: str, *words: str, why: str) -> str:
 
 def _systemctl(*words: str) -> int:
     return subprocess.run(["systemctl", *words], capture_output=True, check=False).returncode
-
-
-@contextlib.contextmanager
-def _alone(top: str) -> Iterator[None]:
-    """One change at a time. Raises Refused."""
-    os.makedirs(top, exist_ok=True)
-    with open(os.path.join(top, "lock"), "w", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused("another change of release is under way") from None
-        yield
 
 
 def _write(path: str, text: str) -> None:

@@ -104,6 +104,8 @@ def tell(box: Container, folder: Path, key: Path, good: Path) -> None:
         "appliance_samba_people": [
             {"name": "anna", "password": PASSWORD},
             {"name": "bert", "password": PASSWORD},
+            # Who comes in by ssh may drop recordings, too.
+            {"name": people.OPERATOR, "password": PASSWORD},
         ],
     }
     # Two names, one machine: what would happen to the second is seen, not what happens there.
@@ -119,7 +121,7 @@ def tell(box: Container, folder: Path, key: Path, good: Path) -> None:
     upgrades(box, controller, folder, key, only)
     altered(box, folder, good)
     report(controller, folder)
-    figures(box, controller, only)
+    figures(box, controller, at, only)
 
 
 def first(box: Container, controller: Controller, only: tuple[str, ...]) -> None:
@@ -224,9 +226,17 @@ def upgrades(
     expect(done.status == 0, f"a release that is well: {_told(done)}", done.text)
     now = releases(box)
     expect(now["current"] == f"{before}.post9", f"{now['current']} runs, {now['previous']} before")
-    back = controller.play("rollback.yml", *only)
-    now = releases(box)
-    expect(back.status == 0 and now["current"] == before, f"rollback.yml: {_told(back)}", back.text)
+    kept = controller.play("site.yml", *only)
+    now, changed = releases(box), kept.counts.get("canary-box", {}).get("changed")
+    expect(
+        kept.status == 0 and changed == 0 and now["current"] == f"{before}.post9",
+        f"site.yml with the bundle before leaves it: {_told(kept)}",
+        kept.text,
+    )
+    for times in ("rollback.yml", "once more, and it stays there"):
+        back = controller.play("rollback.yml", *only, rollback_from=f"{before}.post9")
+        now = releases(box)
+        expect(back.status == 0 and now["current"] == before, f"{times}: {_told(back)}", back.text)
     sound(box)
 
 
@@ -260,11 +270,11 @@ def report(controller: Controller, folder: Path) -> None:
     expect(row["ready"] is True and row["leaks"] == 0, "ready, and nothing wanted out")
 
 
-def figures(box: Container, controller: Controller, only: tuple[str, ...]) -> None:
+def figures(box: Container, controller: Controller, at: people.Site, only: tuple[str, ...]) -> None:
     """Prometheus on the box reads what the box says of itself."""
     made = controller.play("site.yml", *only, appliance_prometheus=True, appliance_operators=[])
     expect(made.status == 0, f"site.yml with Prometheus: {_told(made)}", made.text)
-    people.is_one_no_more(box)
+    people.is_one_no_more(box, controller, at)
     until, told = time.monotonic() + _PATIENCE, ""
     while time.monotonic() < until and told != "1":
         told = box.run("/usr/bin/python3", "-c", _READY).stdout.strip()

@@ -203,7 +203,11 @@ def _search(box: Container, *words: str) -> set[str]:
     return set(box.run("sh", "-c", _SEARCH, "sh", *words).stdout.splitlines())
 
 
-def is_one_no_more(box: Container) -> None:
-    """Who was taken off the list may not become root any more."""
+def is_one_no_more(box: Container, controller: Controller, at: Site) -> None:
+    """Who was taken off the list may not become root any more, nor come in."""
     told = box.run("runuser", "-u", OPERATOR, "--", "sudo", "-n", "id", "-u")
     expect(told.returncode != 0, f"{OPERATOR}, taken off the list, is root no more", told.stdout)
+    refused = _ssh(controller, at.key, "id")
+    expect(refused.returncode == 255, "nor does the key open anything", refused.stdout)
+    groups = box.run("id", "-nG", OPERATOR).stdout.split()
+    expect(groups == [OPERATOR], "nor is there a group left to be in", " ".join(groups))
