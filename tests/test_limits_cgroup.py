@@ -13,7 +13,7 @@ import pytest
 
 from appliance import wire
 from appliance.decoders import Decoders
-from appliance.errors import NodeIO
+from appliance.errors import DecoderUnreachable, NodeIO
 from appliance.limits import Limits, Mode, Place, cgroup, choose
 from appliance.limits.cgroup import Counts, Group
 from appliance.limits.sampling import Sampler
@@ -271,7 +271,7 @@ def test_a_template_that_cannot_fork_is_not_started_without_end(
     program = FORKS.format(deed="pass").replace("def work", f"{count}\n{deed}\ndef work")
     with (
         Decoders(Limits(), argv=[sys.executable, "-c", program]) as decoders,
-        pytest.raises(NodeIO, match=why),
+        pytest.raises(DecoderUnreachable, match=why),
         decoders.take(),
     ):
         pytest.fail("it was lent")
