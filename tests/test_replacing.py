@@ -33,6 +33,12 @@ def replaced(one: Segment, *pairs: tuple[str, str]) -> Segment:
         ([" \u0131k\u0131", " \u017fee"], [("iki", "2"), ("see", "lake")], " 2 lake"),
         ([" um", " yes"], [("um", "")], "  yes"),
         ([" a", " b"], [("a", "b"), ("b", "a")], " b a"),
+        ([" A", " cat", "egory"], [("cat", "Katze")], " A category"),
+        ([" sub", "cat", " cat"], [("cat", "Katze")], " subcat Katze"),
+        ([" a", " new", " york", "er"], [("new york", "NYC"), ("a", "b")], " b new yorker"),
+        (["我", "在", "北", "京", "工", "作"], [("北京", "上海")], "我在上海工作"),
+        (["工", "人", "在"], [("工人", "者"), ("在", "x")], "者x"),
+        ([" Smith", "son"], [("Smith", "Smyth")], " Smithson"),
     ],
 )
 def test_whole_words_are_exchanged(

@@ -10,11 +10,13 @@ Not here: what the model should expect to hear (the vocabulary: engine).
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
 
 from appliance.nouns import Replacement, Segment, Word
+from appliance.scripts import unspaced
 
 
 class Replacer:
@@ -25,7 +27,7 @@ class Replacer:
         # A group each says which one was found: cases fold in more ways than a key could.
         either = "|".join(f"({_pattern(one.heard)})" for one in longest_first)
         self._written = [one.written for one in longest_first]
-        self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE) if either else None
+        self._pattern = re.compile(either, re.IGNORECASE) if either else None
 
     def segments(self, segments: Iterable[Segment]) -> Iterator[Segment]:
         """Exchange words in every segment."""
@@ -44,21 +46,32 @@ class Replacer:
         """Exchange words in a text."""
         if self._pattern is None:
             return text
-        return self._pattern.sub(lambda found: self._written[(found.lastindex or 1) - 1], text)
+        return self._pattern.sub(self._instead, text)
+
+    def _instead(self, found: re.Match[str]) -> str:
+        return self._written[(found.lastindex or 1) - 1]
 
     def _words(self, words: Sequence[Word]) -> Iterator[Word]:
-        """The words, those that one replacement spans joined into one."""
+        """The words, those that one replacement spans joined into one.
+
+        What is found is looked for in the whole text: a word is often a part of one; what stands
+        beside it says whether it is (Whisper parts Chinese by characters).
+        """
         assert self._pattern is not None  # noqa: S101 - the caller looked
         text = "".join(word.word for word in words)
-        spans = [found.span() for found in self._pattern.finditer(text)]
+        found = deque(self._pattern.finditer(text))
         group: list[Word] = []
-        begins = at = 0
+        written, at, read = "", 0, 0
         for word in words:
             group.append(word)
             at += len(word.word)
-            if not any(begin < at < end for begin, end in spans):
-                yield _joined(group, self.text(text[begins:at]))
-                group, begins = [], at
+            while found and found[0].end() <= at:
+                one = found.popleft()
+                written += text[read : one.start()] + self._instead(one)
+                read = one.end()
+            if not found or found[0].start() >= at:
+                yield _joined(group, written + text[read:at])
+                group, written, read = [], "", at
 
 
 def _joined(group: Sequence[Word], text: str) -> Word:
@@ -70,5 +83,7 @@ def _joined(group: Sequence[Word], text: str) -> Word:
 
 
 def _pattern(heard: str) -> str:
-    """Spaces between words may be any."""
-    return r"\s+".join(re.escape(word) for word in heard.split())
+    """Whole words, where a script has spaces between them; those may be any."""
+    before = "" if unspaced(heard[0]) else r"(?<!\w)"
+    after = "" if unspaced(heard[-1]) else r"(?!\w)"
+    return before + r"\s+".join(re.escape(word) for word in heard.split()) + after
