@@ -83,6 +83,8 @@ def _recorded(job: Job, share: Share, box: Box) -> tuple[tuple[Transcript, ...],
     found = _found_again(job, staged, asked, box)
     if found is None:
         made, rss_peak = _made(job, share, staged, box)
+        # By what heard it: an engine that runs may not have the newest weights yet.
+        asked = transcripts.asked(job.options, made[0].provenance.model_sha256)
     else:
         logbook.note("same-as-before")
         made = found
