@@ -10,6 +10,7 @@ import functools
 import random
 import threading
 import time
+import weakref
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ from appliance.engine.probe import Probe
 from appliance.engine.server import House
 from appliance.engine.size import LEAST, Size
 from appliance.engine.waiting import Rank, Waiting, Window
-from appliance.errors import ApplianceError, ModelMissing
+from appliance.errors import ApplianceError, GpuMemory, ModelMissing
 from appliance.windows import log_mel
 from tests.line.sounds import sample
 
@@ -516,11 +517,15 @@ def test_memory_that_fails_now_and_then_fails_nobody(seed: int) -> None:
 
 
 def test_a_window_too_large_for_the_memory_is_tried_frugally_and_then_named() -> None:
+    """The weights that are too large are gone before the others come: both would not fit."""
     loads: list[bool] = []
-    fake = Fake(lambda _hearings: NO_ROOM)
+    there: list[weakref.ref[Listener]] = []
 
     def load(_name: str, frugal: bool) -> Listener:
+        assert [one() for one in there] in ([], [None])
         loads.append(frugal)
+        fake = Fake(lambda _hearings: NO_ROOM)
+        there.append(weakref.ref(fake))
         return fake
 
     batcher = Batcher(load, batch=lambda _model: 4, idle_unload_s=0)
@@ -534,6 +539,35 @@ def test_a_window_too_large_for_the_memory_is_tried_frugally_and_then_named() ->
     assert isinstance(error, ApplianceError)
     assert error.code == "node.gpu-memory"
     assert loads == [False, True]
+
+
+def test_a_model_that_does_not_fit_beside_another_is_heard_without_it() -> None:
+    """Two profiles, two models, and a GPU that has room for either."""
+    there: dict[str, weakref.ref[Listener]] = {}
+
+    def load(name: str, _frugal: bool) -> Listener:
+        if any(one() is not None for one in there.values()):
+            raise GpuMemory(model=name)
+        fake = Fake()
+        there[name] = weakref.ref(fake)
+        return fake
+
+    batcher = Batcher(load, batch=lambda _model: 4, idle_unload_s=0)
+    thread = threading.Thread(target=batcher.run)
+    thread.start()
+    welcomed: list[str] = []
+    came = threading.Semaphore(0)
+
+    def reply(model: Listener | ApplianceError) -> None:
+        welcomed.append(type(model).__name__)
+        came.release()
+
+    for name in ("m", "n", "m"):
+        batcher.call(Call(name, reply))
+        assert came.acquire(timeout=10)
+    batcher.stop()
+    thread.join()
+    assert welcomed == ["Fake"] * 3
 
 
 def test_a_poisoned_window_fails_alone() -> None:
@@ -558,6 +592,7 @@ def test_how_much_a_gpu_bears_is_tried_once_and_remembered(tmp_path: Path) -> No
     assert fake.turns == [4, 8, 16, 32]
     (tmp_path / "engine-probe.json").write_text("torn")
     assert Probe(str(tmp_path)).batch(Fake(lambda _hearings: NO_ROOM)) == 1
+    assert Probe(str(tmp_path)).batch(Fake()) == 64, "it was crowded for a moment"
     assert Probe("/nowhere").batch(Fake()) == 64
 
 

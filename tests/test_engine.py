@@ -121,6 +121,41 @@ def test_both_tasks_come_out_of_one_turn(model: Model) -> None:
     assert tokens(heard) == tokens(hear(model, [one])[0])
 
 
+NAMES = tuple(f"Wojciechowski-Schmidt {number}" for number in range(200))
+PROMPT = "Protokoll der Sitzung des Ausschusses für Schöpfungshöhe und Übergabe. " * 12
+
+
+@pytest.mark.parametrize(
+    ("names", "prompt"),
+    [(NAMES, PROMPT[:800]), (NAMES, None), ((), PROMPT), (NAMES[:3], PROMPT), (NAMES, "Board.")],
+)
+def test_what_a_model_is_told_leaves_room_for_what_it_writes(
+    model: Model, names: tuple[str, ...], prompt: str | None
+) -> None:
+    one = ask(floats(SAMPLES[0]), "en", vocabulary=names, initial_prompt=prompt)
+    assert model.prompt_length(one) <= 225  # CTranslate2 then lets a text have its half of 448
+    before, words = model._told(prompt, names)
+    assert words == names[: len(words)]
+    assert bool(words) == bool(names)
+    assert bool(before) == bool(prompt)
+    hear(model, [one])
+
+
+def test_a_vocabulary_and_a_prompt_that_fit_are_told_whole(model: Model) -> None:
+    before, words = model._told("Minutes of the board.", NAMES[:4])
+    assert words == NAMES[:4]
+    assert before == model._tokenizer("en", "transcribe").encode(" Minutes of the board.")
+
+
+@pytest.mark.parametrize("language", ["yue", "xx"])
+def test_a_language_the_model_has_no_word_for_shares_a_turn_and_is_found_out(
+    model: Model, language: str
+) -> None:
+    asks = [ask(floats(SAMPLES[0]), "en"), ask(floats(SAMPLES[1]), language)]
+    (english,), (german,) = hear(model, asks)
+    assert (english.language, german.language) == ("en", "de")
+
+
 def test_words_lie_in_order_inside_the_window(model: Model) -> None:
     for name, language in zip(SAMPLES, LANGUAGES, strict=True):
         sound = floats(name)

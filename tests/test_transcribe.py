@@ -48,7 +48,7 @@ from appliance.nouns import (
     Window,
     Word,
 )
-from appliance.transcribe import Request, Result, checkpoint, relay, transcribe
+from appliance.transcribe import Request, Result, checkpoint, door, relay, transcribe
 from appliance.transcribe.assemble import assemble, so_far
 from appliance.transcribe.checkpoint import Checkpoint
 from appliance.transcribe.pace import Pace
@@ -233,7 +233,7 @@ def test_an_engine_that_is_stopped_is_no_engine(
 ) -> None:
     """Its door still opens, the kernel sees to that; nobody says welcome."""
     monkeypatch.setattr(relay, "STALL_SECONDS", 2.0)
-    monkeypatch.setattr(relay, "WELCOME_SECONDS", 2.0)
+    monkeypatch.setattr(door, "WELCOME_SECONDS", 2.0)
     with bench.engine("stops"), pytest.raises(EngineUnreachable):
         bench.transcribe()
 
@@ -242,10 +242,10 @@ def test_nobody_waits_for_ever_at_a_door_where_too_many_wait(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "KNOCK_SECONDS", 0.5)
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    door.bind(bench.door)
-    door.listen(0)
-    with door, wire.connect(bench.door), pytest.raises(EngineUnreachable):
+    full = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    full.bind(bench.door)
+    full.listen(0)
+    with full, wire.connect(bench.door), pytest.raises(EngineUnreachable):
         bench.transcribe()
 
 
@@ -259,10 +259,25 @@ def test_an_engine_that_does_not_read_is_given_up(
         for _ in range(100_000):
             channel.send(wire.Failed("x", {"y": "z" * 10_000}))
 
-    with wire.listen(path) as door, wire.connect(path) as channel:
-        deaf, _ = door.accept()
+    with wire.listen(path) as opened, wire.connect(path) as channel:
+        deaf, _ = opened.accept()
         with deaf, pytest.raises(wire.Hung):
             talk_to_the_deaf(channel)
+
+
+def test_an_engine_that_is_at_others_windows_is_not_taken_for_dead(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "STALL_SECONDS", 1.0)
+    bench.recording = sounds.write(str(bench.folder / "short.wav"), sounds.long(40))
+    with bench.engine("crowded"):
+        assert bench.transcribe().transcripts
+
+
+def test_a_recording_is_not_heard_with_one_model_and_another(bench: Bench) -> None:
+    """Somebody brought newer weights, and the engine was started anew in the middle."""
+    with bench.engine("grows"), pytest.raises(Interrupted):
+        bench.transcribe()
 
 
 @pytest.mark.parametrize("stopped", ["import time; time.sleep(100)", "os.kill(os.getpid(), 19)"])
@@ -342,7 +357,13 @@ talk = wire.Channel(socket.socket(fileno=int(sys.argv[-1])))
 talk.receive()
 def window(*pieces, index=0): return wire.Ready(Window(index, pieces), 0)
 good = Piece(0.0, 5.0, 0.1, 4.9)
+def end(**lie):
+    true = {"seconds": 5.0, "speech": 5.0, "windows": 0, "damaged": 0, "missing": 0.0}
+    return wire.Ended(**{**true, **lie})
 lies = {
+    "ends-at-infinity": end(seconds=1e308),
+    "ends-before": end(seconds=-1.0),
+    "ends-with-more": end(windows=3),
     "no-pieces": window(),
     "too-long": window(Piece(0.0, 90.0, 0.0, 90.0)),
     "backwards": window(good, Piece(1.0, 2.0, 1.0, 2.0)),
@@ -364,6 +385,7 @@ time.sleep(5)
     [
         *("no-pieces", "too-long", "backwards", "after-the-end", "endless", "out-of-turn"),
         *("fenced", "offline", "changed", "settings"),
+        *("ends-at-infinity", "ends-before", "ends-with-more"),
     ],
 )
 def test_a_child_that_was_taken_over_is_not_believed(
@@ -373,6 +395,38 @@ def test_a_child_that_was_taken_over_is_not_believed(
     with Decoders(Limits(), argv=argv) as decoders:
         bench = Bench(tmp_path, decoders, recording)
         with bench.engine("good"), pytest.raises(ChildKilled):
+            bench.transcribe()
+
+
+FLOOD = """
+import socket, sys, time
+from appliance import wire
+from appliance.nouns import Piece, Recording, Window
+talk = wire.Channel(socket.socket(fileno=int(sys.argv[-1])))
+talk.receive()
+reads, free = sys.argv[1] == "reads", list(range(8))
+for n in range(100_000):
+    piece = Piece(n / 1e4, (n + 1) / 1e4, n / 1e4, (n + 1) / 1e4)
+    while reads and not free:
+        free.append(talk.receive()[0].slot)
+    talk.send(wire.Ready(Window(n, (piece,)), free.pop(0) if reads else n % 8))
+    if not reads:
+        time.sleep(0.02)  # until it is heard, and its slot free: nobody has to be told that
+"""
+
+
+@pytest.mark.parametrize(
+    ("reads", "why"), [("reads", "a window that cannot be"), ("deaf", "does not read")]
+)
+def test_windows_without_end_and_ears_without_use_end_the_child(
+    tmp_path: Path, recording: str, monkeypatch: pytest.MonkeyPatch, reads: str, why: str
+) -> None:
+    """The worker's thread must not hang in what it tells to a child, nor keep what has no end."""
+    monkeypatch.setattr(wire.channel, "CHILD_PATIENCE_SECONDS", 1)
+    monkeypatch.setattr(wire.channel, "MAX_FRAME", 1 << 15)
+    with Decoders(Limits(), argv=becoming("-c", FLOOD, reads)) as decoders:
+        bench = Bench(tmp_path, decoders, recording)
+        with bench.engine("good"), pytest.raises(ChildKilled, match=why):
             bench.transcribe()
 
 

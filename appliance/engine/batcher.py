@@ -257,16 +257,30 @@ class Batcher:
                     return loaded
                 if loaded:
                     del self._models[name]
+                loaded = None  # its weights go before the others come
                 while len(self._models) >= _MODELS_KEPT:
                     self._models.popitem(last=False)
             with self._opened():
-                listener = self._load(name, frugal)
+                listener = self._opened_alone(name, frugal=frugal)
             fresh = _Loaded(
                 listener, Size(self._batch(listener), short_ones=self._short_ones), frugal
             )
             with self._wake:
                 self._models[name] = fresh
             return fresh
+
+    def _opened_alone(self, name: str, *, frugal: bool) -> Listener:
+        """Load a model; where it does not fit beside others, without them."""
+        try:
+            return self._load(name, frugal)
+        except GpuMemory:
+            with self._wake:
+                others = list(self._models)
+                self._models.clear()
+            if not others:
+                raise
+        log.warning("%s does not fit beside %s, which makes room", name, ", ".join(others))
+        return self._load(name, frugal)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[None]:
@@ -290,11 +304,16 @@ class Batcher:
         if tell := batch[0].begun:
             tell()
         begun = time.monotonic()
+        why = None
         try:
             with self._timed():
                 loaded.listener.turn([window.hearing for window in batch])
         except _REFUSALS as error:
-            self._refused(batch, loaded, error, words)
+            why = str(error)  # not the error: what it was at in its turn hangs on it
+        if why is not None:
+            size = loaded.size
+            del loaded
+            self._refused(batch, size, why, words)
             return
         took = time.monotonic() - begun
         with self._wake:
@@ -328,30 +347,29 @@ class Batcher:
     def _refused(
         self,
         batch: Sequence[Window],
-        loaded: _Loaded,
-        error: Exception,
+        size: Size,
+        why: str,
         words: ThreadPoolExecutor,
     ) -> None:
-        why = str(error).lower()
-        log.warning("a turn of %d windows failed: %s", len(batch), error)
-        if any(sign in why for sign in _MEMORY):
-            self._no_room(batch, loaded)
-        elif any(sign in why for sign in _DRIVER):
+        log.warning("a turn of %d windows failed: %s", len(batch), why)
+        if any(sign in why.lower() for sign in _MEMORY):
+            self._no_room(batch, size)
+        elif any(sign in why.lower() for sign in _DRIVER):
             log.critical(
                 "the GPU is lost; the engine starts afresh", extra={"code": "node.gpu-lost"}
             )
             self._end(TRY_LATER)
         elif len(batch) == 1:
-            batch[0].reply(Bug(name=f"a window ({error})"))
+            batch[0].reply(Bug(name=f"a window ({why})"))
         else:
             # One of them is to blame, and its neighbours are not.
             for window in batch:
                 self._turn([window], words)
 
-    def _no_room(self, batch: Sequence[Window], loaded: _Loaded) -> None:
+    def _no_room(self, batch: Sequence[Window], size: Size) -> None:
         """Hear them again in smaller turns; one alone with weights that need less, a few times."""
         with self._wake:
-            smaller = loaded.size.too_large(len(batch))
+            smaller = size.too_large(len(batch))
         if not smaller:
             first = batch[0]
             first.hearing.refused += 1

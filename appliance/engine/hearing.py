@@ -54,6 +54,7 @@ class Answer:
     probability: float  # of the language; 1 where it was given
     segments: tuple[Segment, ...]
     redone: bool = False  # a shortened input was not enough
+    full: bool = False  # the model could not write more about it
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ Not here: who shares a turn (waiting, batcher), whether a draft is good (hearing
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any, Final
@@ -20,11 +22,12 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
-from appliance.engine import phrases
+from appliance.engine import phrases, prompts
 from appliance.engine.hearing import Answer, Ask, Draft, Hearing
 from appliance.engine.phrases import Phrase, Scores
 from appliance.weights import ModelFolder
 
+log = logging.getLogger("appliance.engine")
 NAME: Final = f"faster-whisper {version('faster-whisper')}, ctranslate2 {version('ctranslate2')}"
 _BEST_OF: Final = 5
 _FIRST_WITHIN_STEPS: Final = 50  # a window's first timestamp lies in its first second
@@ -57,6 +60,7 @@ class Model:
         )
         self._model: Any = self._whisper.model
         self._tokenizers: dict[tuple[str, str], Tokenizer] = {}
+        self._told = functools.lru_cache(maxsize=64)(self._fitted)
         self.device: str = self._model.device
         self.compute_type: str = self._model.compute_type
         self.mels: int = self._model.n_mels
@@ -107,8 +111,14 @@ class Model:
     def _languages(self, encoded: Any, hearings: Sequence[Hearing]) -> list[tuple[str, float]]:  # noqa: ANN401
         if not self.multilingual:
             return [("en", 1.0) for _ in hearings]
-        unknown = [n for n, hearing in enumerate(hearings) if hearing.language is None]
-        found = [(hearing.language or "", hearing.probability) for hearing in hearings]
+        # What a model has no word for (`yue` came with large-v3) is found out as well: a prompt
+        # with a token less would not fit beside the others.
+        given = [hearing.language or "" for hearing in hearings]
+        unknown = [n for n, language in enumerate(given) if not self._speaks(language)]
+        found = [
+            (language, hearing.probability)
+            for language, hearing in zip(given, hearings, strict=True)
+        ]
         for some in self._at_once(unknown):
             heard = self._model.detect_language(_part(encoded, some, len(hearings)))
             for n, ((token, chance), *_rest) in zip(some, heard, strict=True):
@@ -134,12 +144,24 @@ class Model:
             )
         return self._tokenizers[key]
 
+    def _speaks(self, language: str) -> bool:
+        return self._whisper.hf_tokenizer.token_to_id(f"<|{language}|>") is not None
+
     def _prompt(self, ask: Ask, language: str, task: str) -> list[int]:
         tokenizer = self._tokenizer(language, task)
-        before = tokenizer.encode(" " + ask.initial_prompt.strip()) if ask.initial_prompt else []
-        hotwords = ", ".join(ask.vocabulary) or None
+        before, words = self._told(ask.initial_prompt, ask.vocabulary)
+        hotwords = ", ".join(words) or None
         prompt: list[int] = self._whisper.get_prompt(tokenizer, before, hotwords=hotwords)
         return prompt
+
+    def _fitted(
+        self, initial_prompt: str | None, vocabulary: tuple[str, ...]
+    ) -> tuple[list[int], tuple[str, ...]]:
+        encode = self._tokenizer("en", "transcribe").encode
+        before, words = prompts.fitted(initial_prompt, vocabulary, encode)
+        if len(words) < len(vocabulary):
+            log.info("%d of %d words of a vocabulary fit", len(words), len(vocabulary))
+        return before, words
 
     # --- generating -----------------------------------------------------------------------------
 
@@ -188,7 +210,9 @@ class Model:
             compression_ratio=phrases.compression_ratio(tokenizer.decode(list(tokens))),
             no_speech_prob=float(result.no_speech_prob),
         )
-        return Draft(tokens, scores, full=size + prompt_length >= self._whisper.max_length - 1)
+        # CTranslate2 gives a text half of the places, and no more than are left.
+        most = self._whisper.max_length
+        return Draft(tokens, scores, full=size >= min(most // 2, most - (prompt_length - 1)))
 
     # --- words ----------------------------------------------------------------------------------
 
@@ -237,14 +261,15 @@ class Model:
 
     def _answer(self, hearing: Hearing, task: str) -> Answer:
         language = hearing.language or "en"
-        tokenizer = self._tokenizer(language, task)
+        # A translation is English, and has words as English has.
+        tokenizer = self._tokenizer("en" if task == "translate" else language, task)
         draft, cut = hearing.drafts[task], self._cut(hearing, task)
         timed = []
         if draft.alignment is not None:
             text = [token for phrase in cut for token in phrase.tokens]
             timed = phrases.words(tokenizer, text, draft.alignment)
         made = phrases.segments(cut, timed, tokenizer.decode, draft.scores)
-        return Answer(task, language, hearing.probability, made, hearing.redone)
+        return Answer(task, language, hearing.probability, made, hearing.redone, draft.full)
 
 
 def _bounded(mels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

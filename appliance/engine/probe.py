@@ -1,6 +1,7 @@
 """How many windows a GPU bears at once: tried when a model is first loaded there, and remembered.
 
 The answer depends on the card, the weights and their type, and holds until one of them changes.
+Few windows are not remembered: another model, or somebody else's program, may have been there.
 What it says is a beginning: memory that is short later still makes smaller turns (size).
 
 Not here: processors, whose turns are small because that is fastest.
@@ -22,6 +23,7 @@ from appliance.nouns import MEL_FRAMES, WINDOW_SECONDS
 
 log = logging.getLogger("appliance.engine")
 SIZES: Final = (4, 8, 16, 32, 64)  # from 64 windows on nothing is gained (faster-whisper#1143)
+_PLENTY: Final = 16
 _BEAM: Final = 5
 
 
@@ -38,7 +40,8 @@ class Probe:
         if not isinstance(known.get(key), int):
             known[key] = largest(listener)
             log.info("turns of %d windows fit", known[key])
-            self._keep(known)
+            if known[key] >= _PLENTY:  # less may be a matter of the moment: tried again next time
+                self._keep(known)
         return int(known[key])
 
     def _known(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import os
 import socket
 import threading
 import time
+import weakref
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +32,7 @@ from appliance.nouns import MEL_FRAMES, WINDOW_SECONDS
 
 log = logging.getLogger("appliance.engine")
 _SEND_PATIENCE_SECONDS: Final = 10
+_SIGN_SECONDS: Final = 30.0  # a worker gives an engine up after 300
 _SLOTS: Final = 8  # windows that a job may have in our hands, at least
 
 
@@ -67,6 +69,7 @@ class Connection:
         self._alive = True
         self._began = time.monotonic()
         self._windows = 0
+        self._owed: set[int] = set()  # windows that are not answered
 
     def serve(self) -> None:
         """Read frames until the worker hangs up. Runs in a thread of its own."""
@@ -151,8 +154,10 @@ class Connection:
             hearing.frames = frames_for(ask.seconds)
         index = listen.window.index
         self._windows += 1
+        self._owed.add(index)
 
         def reply(answers: list[Answer] | ApplianceError) -> None:
+            self._owed.discard(index)
             ring.rest(listen.slot)
             self._reply(index, answers)
 
@@ -181,8 +186,14 @@ class Connection:
                     probability=answer.probability,
                     segments=answer.segments,
                     redone=answer.redone,
+                    full=answer.full,
                 )
             )
+
+    def sign(self) -> None:
+        """Say that turns end, where an answer is owed: its windows wait for theirs."""
+        if self._owed:
+            self._send(wire.Turned())
 
     def _fault(self, index: int, error: ApplianceError) -> None:
         """Say what went wrong; the batcher's thread, which asks for it, knows of no job."""
@@ -220,10 +231,25 @@ def _ask(
 
 
 def accept(door: socket.socket, house: House) -> None:
-    """Let workers in until the door is closed."""
+    """Let workers in until the door is closed, and tell those who wait that turns end.
+
+    A window of a crowded engine may wait for minutes, and longer where it is tried again: its
+    worker would take the engine for dead.
+    """
+    there: weakref.WeakSet[Connection] = weakref.WeakSet()
+    door.settimeout(_SIGN_SECONDS)
+    told, ended = time.monotonic(), house.batcher.turns_ended()
     while True:
+        if time.monotonic() - told >= _SIGN_SECONDS:
+            before, ended = ended, house.batcher.turns_ended()
+            told = time.monotonic()
+            if ended not in (None, before):
+                for one in list(there):
+                    one.sign()
         try:
             sock, _ = door.accept()
+        except TimeoutError:
+            continue
         except OSError as error:
             if door.fileno() < 0 or error.errno == errno.EBADF:
                 return  # the door was closed: we are going
@@ -233,4 +259,5 @@ def accept(door: socket.socket, house: House) -> None:
         patience = _SEND_PATIENCE_SECONDS.to_bytes(8, "little") + bytes(8)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
         connection = Connection(sock, house)
+        there.add(connection)
         threading.Thread(target=connection.serve, name="connection", daemon=True).start()

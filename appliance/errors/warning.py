@@ -87,6 +87,12 @@ WARNINGS: Final[Mapping[str, Caution]] = {
             "Nothing to do.",
         ),
         Caution(
+            "warning.text-cut",
+            "In {count} half minutes more was said than the model can write at once; their last "
+            "words may be missing.",
+            "Listen to the ends of dense passages; another model may need fewer tokens for them.",
+        ),
+        Caution(
             "warning.selftest-model",
             "Made by the built-in self-test model, which knows about 100 words. "
             "This is not a real transcript.",

@@ -174,6 +174,8 @@ def _warnings(
     yield from _damages(outcome.ended)
     if redone := sum(heard.redone for heard in outcome.heard.values()):
         yield Notice("warning.short-input-redone", {"count": redone})
+    if full := sum(heard.full for heard in outcome.heard.values()):
+        yield Notice("warning.text-cut", {"count": full})
     if not segments:
         yield Notice("warning.no-speech")
         return

@@ -5,12 +5,11 @@ sends again what an engine that died had in hand, each to be heard alone, so tha
 window that kills the engine alone costs its job a crash.
 
 Not here: which windows are out and heard (tally), turning what was heard into a transcript
-(assemble).
+(assemble), the engine's door (door).
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import time
@@ -24,8 +23,7 @@ from appliance.errors import (
     ApplianceError,
     ChildKilled,
     EngineLost,
-    EngineUnreachable,
-    EngineVersion,
+    Interrupted,
     OverMemory,
     SourceTimeout,
     Stalled,
@@ -33,17 +31,17 @@ from appliance.errors import (
     named,
 )
 from appliance.nouns import Detail, Options, Recording, Window
+from appliance.transcribe import door
 from appliance.transcribe.account import Account
 from appliance.transcribe.checkpoint import Checkpoint
 from appliance.transcribe.pace import Pace
-from appliance.transcribe.sanity import START_SLACK_SECONDS, is_sane
+from appliance.transcribe.sanity import START_SLACK_SECONDS, is_an_end, is_sane
 from appliance.transcribe.tally import Language, Out, Tally
 
 MOST_SLOTS: Final = 128  # what an engine may ask for; pages never written cost nothing
 STALL_SECONDS: Final = 300.0
 ENGINE_PATIENCE_SECONDS: Final = 60.0  # for an engine that restarts
 KNOCK_SECONDS: Final = 10.0  # for an engine that was never there
-WELCOME_SECONDS: Final = 300.0  # for one that loads a large model
 _DEATHS: Final = 5  # of an engine that says nothing in between: it is the engine's own matter
 _NOT_A_CHILDS: Final = frozenset({"source.changed", "source.missing", "source.export-conflict"})
 
@@ -150,46 +148,21 @@ class Relay:
 
     def _knock(self, patience: float, stop: Callable[[], None]) -> wire.Welcome:
         """Connect and be welcomed, waiting for an engine that is just starting."""
-        until = time.monotonic() + patience
-        while True:
-            with contextlib.suppress(OSError, wire.Hung), contextlib.ExitStack() as unless_welcome:
-                door = wire.connect(self._socket, patience=patience)
-                engine = unless_welcome.enter_context(door)
-                welcome = self._greet(engine, stop)
-                unless_welcome.pop_all()
-                self._engine = engine
-                self._account.engine(welcome)
-                return welcome
-            stop()
-            if time.monotonic() > until:
-                raise EngineUnreachable
-            time.sleep(0.2)
-
-    def _greet(self, engine: wire.Channel, stop: Callable[[], None]) -> wire.Welcome:
         options = self._terms.options
-        engine.send(
-            wire.Hello(
-                version=wire.VERSION,
-                model=options.model,
-                slots=MOST_SLOTS,
-                beam=options.beam,
-                vocabulary=options.vocabulary,
-                initial_prompt=options.initial_prompt,
-                about=self._terms.about,
-            ),
-            [self._ring.fd],
+        hello = wire.Hello(
+            version=wire.VERSION,
+            model=options.model,
+            slots=MOST_SLOTS,
+            beam=options.beam,
+            vocabulary=options.vocabulary,
+            initial_prompt=options.initial_prompt,
+            about=self._terms.about,
         )
-        until = time.monotonic() + WELCOME_SECONDS
-        while (got := engine.receive(timeout=1.0)) is None:
-            stop()
-            if time.monotonic() > until:
-                raise EngineUnreachable
-        match got[0]:
-            case wire.Welcome() as welcome:
-                return welcome
-            case wire.Fault() as fault:
-                raise named(fault.code, fault.detail)
-        raise EngineVersion(theirs=0, ours=wire.VERSION)
+        self._engine, welcome = door.knock(
+            self._socket, hello, self._ring.fd, patience=patience, stop=stop
+        )
+        self._account.engine(welcome)
+        return welcome
 
     def _engine_died(self, stop: Callable[[], None]) -> None:
         """Find the engine again and send what it had in hand; one it died of alone is to blame."""
@@ -200,7 +173,9 @@ class Relay:
             raise EngineLost
         if self._engine:
             self._engine.close()
-        self._welcome = self._knock(ENGINE_PATIENCE_SECONDS, stop)
+        before, self._welcome = self._welcome, self._knock(ENGINE_PATIENCE_SECONDS, stop)
+        if before is not None and door.is_another(before, self._welcome):
+            raise Interrupted  # a newer model: this recording begins again, and is of one kind
         self._moved = self._answered = time.monotonic()
         for out in sent:
             out.sent, out.suspect = False, True
@@ -277,6 +252,8 @@ class Relay:
             case wire.Ready(window, slot):
                 self._ready(window, slot)
             case wire.Ended() as ended:
+                if not is_an_end(ended, len(self._tally.windows), self._terms.max_seconds):
+                    raise ChildKilled(name=self._terms.name, why="it named an end that cannot be")
                 self._ended = ended
                 self._tally.complete = True
                 self._account.sound(ended)
@@ -338,8 +315,12 @@ class Relay:
 
     def _free(self, settled: Iterable[Out]) -> None:
         for out in settled:
-            with contextlib.suppress(wire.Hung):  # it has ended and needs no slot
+            try:
                 self._child.channel.send(wire.Free(out.slot))
+            except wire.Deaf as deaf:
+                raise ChildKilled(name=self._terms.name, why="it does not read") from deaf
+            except wire.Hung:
+                pass  # it has ended and needs no slot
 
     # --- ends -----------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ The talk of one attempt, in order:
     worker → child   Begin (+ source, ring)
     child  → worker  Found, then Ready per window, Decoded and Said now and then, Ended or Failed
     worker → engine  Listen per window     engine → worker  Heard or Fault per window and task,
-                                                            Begun where one is heard alone
+                                                            Begun where one is heard alone,
+                                                            Turned while others are heard
     worker → child   Free per window       worker → engine  hangs up: done, or cancelled
 
     messages   what can be said
@@ -21,7 +22,7 @@ Not here: what the worker does with it (transcribe), the model (engine), the fil
 """
 
 from appliance.wire import channel
-from appliance.wire.channel import Channel, Hung, connect, listen
+from appliance.wire.channel import Channel, Deaf, Hung, connect, listen
 from appliance.wire.messages import (
     VERSION,
     Begin,
@@ -38,6 +39,7 @@ from appliance.wire.messages import (
     Message,
     Ready,
     Said,
+    Turned,
     Welcome,
 )
 from appliance.wire.ring import MAX_MELS, SLOT_BYTES, Ring
@@ -49,6 +51,7 @@ __all__ = [
     "Begin",
     "Begun",
     "Channel",
+    "Deaf",
     "Decoded",
     "Ended",
     "Failed",
@@ -63,6 +66,7 @@ __all__ = [
     "Ready",
     "Ring",
     "Said",
+    "Turned",
     "Welcome",
     "channel",
     "connect",

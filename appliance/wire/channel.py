@@ -20,11 +20,16 @@ from appliance.wire.messages import KINDS, Message
 MAX_FRAME: Final = 1 << 20  # bytes: a window's words are some 20 kB
 MAX_FDS: Final = 4
 SEND_PATIENCE_SECONDS: Final = 30  # for an engine that does not read, before it is given up
+CHILD_PATIENCE_SECONDS: Final = 5  # for a decode child that does not: it has nothing else to do
 _SUN_PATH: Final = 100  # a unix socket's name may have 107 bytes
 
 
 class Hung(Exception):
     """The other end is gone."""
+
+
+class Deaf(Hung):
+    """The other end has not read for too long."""
 
 
 class Channel:
@@ -39,6 +44,7 @@ class Channel:
     def pair(cls) -> tuple[Channel, socket.socket]:
         """Make our end and the socket to hand to an exec'd child."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        _be_patient(ours, CHILD_PATIENCE_SECONDS)
         return cls(ours), theirs
 
     def fileno(self) -> int:
@@ -56,14 +62,16 @@ class Channel:
         self._sock.close()
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Send one frame. Raises Hung when nobody listens any more, or reads for too long."""
+        """Send one frame. Raises Hung when nobody listens any more; Deaf: reads for too long."""
         frame = json.dumps([message.kind, to_plain(message)], separators=(",", ":")).encode()
         if len(frame) > MAX_FRAME:
             raise ValueError(f"a frame of {len(frame)} bytes")
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         try:
             self._sock.sendmsg([frame], rights)
-        except (ConnectionError, BlockingIOError) as gone:
+        except BlockingIOError as full:
+            raise Deaf from full
+        except ConnectionError as gone:
             raise Hung from gone
 
     def receive(self, timeout: float | None = None) -> tuple[Message, list[int]] | None:
@@ -103,6 +111,12 @@ class Channel:
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
         return bool(poll.poll(timeout * 1000))
+
+
+def _be_patient(sock: socket.socket, seconds: int) -> None:
+    """Let a send take so long at most: whoever does not read holds no thread of ours."""
+    timeval = seconds.to_bytes(8, "little") + bytes(8)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
 
 
 def _message(frame: bytes) -> Message:
@@ -158,8 +172,7 @@ def connect(path: str, *, patience: float | None = None) -> Channel:
         with _short(path) as name:
             sock.connect(name)
         sock.settimeout(None)
-        patience_of_sends = SEND_PATIENCE_SECONDS.to_bytes(8, "little") + bytes(8)  # a timeval
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience_of_sends)
+        _be_patient(sock, SEND_PATIENCE_SECONDS)
     except OSError:
         sock.close()
         raise

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 from appliance.nouns import Detail, Recording, Segment, Window
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,13 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
+class Turned:
+    """Engine to worker: it hears, others at the moment; windows of this attempt wait."""
+
+    kind: ClassVar = "turned"
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """Engine to worker: one window's phrases, in seconds of the window."""
 
@@ -155,6 +162,7 @@ class Heard:
     probability: float
     segments: tuple[Segment, ...]
     redone: bool = False  # a shortened input was not enough
+    full: bool = False  # no text may be longer: something said may be missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +188,7 @@ Message = (
     | Failed
     | Listen
     | Begun
+    | Turned
     | Heard
     | Fault
 )
@@ -187,6 +196,6 @@ KINDS: Final[dict[str, type[Message]]] = {
     kind.kind: kind
     for kind in (
         *(Hello, Welcome, Begin, Free, Found, Ready, Decoded, Ended, Said, Failed),
-        *(Listen, Begun, Heard, Fault),
+        *(Listen, Begun, Turned, Heard, Fault),
     )
 }

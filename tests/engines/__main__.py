@@ -123,6 +123,26 @@ class DiesOnce(Engine):
         super().answer(channel, listen)
 
 
+class Grows(DiesOnce):
+    """Has other weights when it comes back."""
+
+    def take(self, channel: wire.Channel, message: wire.Message) -> None:
+        if isinstance(message, wire.Hello) and os.path.exists(self.mark):
+            channel.send(replace(WELCOME, model_sha256="1" * 64))
+        else:
+            super().take(channel, message)
+
+
+class Crowded(Engine):
+    """Is at others' windows for two seconds, of which it tells, before each of ours."""
+
+    def answer(self, channel: wire.Channel, listen: wire.Listen) -> None:
+        for _ in range(8):
+            channel.send(wire.Turned())
+            time.sleep(0.25)
+        super().answer(channel, listen)
+
+
 class Poisoned(Engine):
     """Dies of window 1, every time."""
 
@@ -225,6 +245,8 @@ MODES: dict[str, Callable[[str], Engine]] = {
     "good": Engine,
     "counts": Counts,
     "dies-once": DiesOnce,
+    "grows": Grows,
+    "crowded": Crowded,
     "poisoned": Poisoned,
     "mute": Mute,
     "leaves": Leaves,

