@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from tests.signed_in import TEST
 
 GOOD = "drei Birnen im Schnee"
 OTHER = "vier Kraniche am Teich"
+THIRD = "sieben Boote vor dem Wehr"
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -235,6 +236,38 @@ def test_a_password_that_was_just_given_counts_for_ten_minutes(
     again = sessions.whose(ledger, fresh)
     assert again is not None
     assert sessions.is_proven(again.session, clock().wall_ms)
+
+
+@pytest.mark.usefixtures("anna")
+@pytest.mark.parametrize("how", ["change", "confirm", "sign-in"])
+def test_a_reset_is_not_undone_by_what_was_on_its_way(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Judging a password takes a while, and an admin sets another one meanwhile."""
+    bert, _ = people.add(ledger, TEST, "bert", GOOD, role=Role.VIEWER, grants={})
+    held = sessions.whose(ledger, sign_in(ledger, "bert"))
+    assert held is not None
+    matches = passwords.matches
+
+    def slow(password: str, known: str | None) -> bool:
+        if password == GOOD:
+            people.reset(ledger, TEST, bert, OTHER)
+        return matches(password, known)
+
+    ways: dict[str, Callable[[], object]] = {
+        "change": lambda: people.change_password(
+            ledger, TEST, held.account, old=GOOD, new=THIRD, session=held.session.id
+        ),
+        "confirm": lambda: sessions.confirm(ledger, held, GOOD, address="", browser=""),
+        "sign-in": lambda: sign_in(ledger, "bert"),
+    }
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(passwords, "matches", slow)
+        with pytest.raises(SignInWrong):
+            ways[how]()
+    assert sessions.whose(ledger, sign_in(ledger, "bert", OTHER)) is not None
+    with pytest.raises(SignInWrong):
+        sign_in(ledger, "bert", THIRD)
 
 
 @pytest.mark.usefixtures("anna")

@@ -36,7 +36,8 @@ _ALWAYS: Final = {
 _PAGES: Final = frozenset(
     (
         *("pages", "texts", "finding", "shares", "alerts", "sending"),
-        *("mine", "people", "programs", "deeds", "site"),
+        *("mine", "people", "programs", "deeds", "site", "profiles", "channels"),
+        "entry",  # whom a link finds signed out is sent there, and the browser remembers from where
     )
 )
 _SECRET: Final = frozenset(
@@ -78,6 +79,9 @@ def names_of_this_box(settings: Settings) -> frozenset[str]:
     own = socket.gethostname().lower()
     listen, colon, _port = settings.web.listen.rpartition(":")
     named = [listen.strip("[]")] if colon else []
+    if page := urlsplit(settings.notify.page).hostname:  # where messages send people
+        named.append(page)
+    named += [name.lower() for name in settings.web.names]
     return frozenset({"localhost", "127.0.0.1", "::1", own, f"{own}.local", *named})
 
 

@@ -27,7 +27,7 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable, ServiceUnavailable
 from appliance.errors import LinkRefused, NotRegular, ShareOffline, SourceChanged, SourceMissing
 from appliance.nouns import display
 from appliance.porter import Porters
-from appliance.rights import Right, of_person
+from appliance.rights import Right, Sight, of_person
 from appliance.settings import Settings
 from appliance.store import accounts, audit, jobs, shares
 from appliance.store.jobs import Job
@@ -132,7 +132,8 @@ def play_elsewhere(text: str) -> ResponseReturnValue:
     """The recording that a pass is for, while whoever made it may still see it."""
     found = passes.read(text) or abort(404)
     account = accounts.get(db.ledger(), found.account) or abort(404)
-    seen = of_person(account.role, account.grants).shares(Right.READ)
+    granted = of_person(account.role, account.grants).shares(Right.READ)
+    seen = None if granted is None else Sight(granted, f"user:{account.name}")
     return _served(jobs.get(db.ledger(), found.job, shares=seen) or abort(404))
 
 

@@ -6,7 +6,7 @@ text (texts), moving jobs (moves).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from flask import Blueprint, abort, render_template, request, url_for
@@ -133,6 +133,7 @@ class Editing:
     first: int
     count: int
     text: str
+    apart: bool = False  # what it was typed over stands there no more: it is shown by itself
 
 
 def job_page(
@@ -144,6 +145,8 @@ def job_page(
     may_edit = asker().rights.may(Right.OPERATE, one.source.share)
     if sheet and editing is None and may_edit:
         editing = _asked_to_edit(sheet)
+    elif sheet and editing and not sheet.first <= editing.first < sheet.last:
+        editing = replace(editing, apart=True)
     return render_template(
         "job.html",
         job=one,

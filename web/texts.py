@@ -98,7 +98,11 @@ def edit(number: int) -> ResponseReturnValue:
             at=first,
         )
     except tuple(_REFUSED) as error:
-        typed = pages.Editing(first, count, text)
+        # A form with the newest tag would change whatever stands in that place by now.
+        apart = isinstance(error, StaleEdit) and not revise.is_still_there(
+            db.ledger(), job.id, on=_field("on"), task=_field("task"), first=first, count=count
+        )
+        typed = pages.Editing(first, count, text, apart)
         return pages.job_page(job, editing=typed, edit_error=error), _REFUSED[type(error)]
     return redirect(there, 303)
 

@@ -27,7 +27,8 @@ def warning(notice: Notice) -> str:
 
 def why_it_waits(job: Job, closed: tuple[Gate, ...] = ()) -> str:
     """What a job that is not queued waits for."""
-    gate = next((gate for gate in closed if gate.name == job.gate), None)
+    # What the spool's gate says is about the recording that found it full, which may be another's.
+    gate = next((gate for gate in closed if gate.name == job.gate != "spool"), None)
     if gate is not None:
         return spelled(gate.error).sentence
     error = trouble(job)

@@ -130,8 +130,8 @@ def reset(ledger: Ledger, actor: Actor, account: Account, password: str | None =
 
 def change_password(
     ledger: Ledger, actor: Actor, account: Account, *, old: str, new: str, session: int
-) -> None:
-    """Change one's own password; every other session ends.
+) -> Account:
+    """Change one's own password; every other session ends. The account as it is then.
 
     Raises SignInWrong where the old one is wrong, PasswordWeak.
     """
@@ -139,9 +139,12 @@ def change_password(
         raise SignInWrong
     known = hashed(new, name=account.name)
     with ledger.writing():
+        if not accounts.is_unchanged(ledger, account):  # an admin has set another meanwhile
+            raise SignInWrong
         accounts.set_password(ledger, account.id, known, handed=False)
         sessions.end_all(ledger, account.id, but=session)
         audit.add(ledger, actor, "password-changed", f"user:{account.name}")
+        return _there(accounts.get(ledger, account.id), account.name)
 
 
 def _keep_an_admin(ledger: Ledger, account: Account) -> None:

@@ -8,7 +8,7 @@ Not here: the cookie (web.access), how often somebody may try (web.access.thrott
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from appliance.credentials import passwords, tokens
@@ -45,20 +45,30 @@ def sign_in(ledger: Ledger, name: str, password: str, *, address: str, browser: 
         raise SignInWrong
     if passwords.is_outdated(account.password):
         again = passwords.hashed(password)
-        accounts.set_password(ledger, account.id, again, handed=account.handed)
+        with ledger.writing():
+            if not accounts.is_unchanged(ledger, account):
+                raise SignInWrong
+            accounts.set_password(ledger, account.id, again, handed=account.handed)
+        account = replace(account, password=again)
     return begin(ledger, account, address=address, browser=browser)
 
 
 def begin(
     ledger: Ledger, account: Account, *, address: str, browser: str, instead: int | None = None
 ) -> str:
-    """A session for somebody who has just given the password; `instead` of which one ends."""
+    """A session for somebody who has just given the password; `instead` of which one ends.
+
+    Judging one takes a while: raises SignInWrong where it is another by now, or that session
+    has been ended.
+    """
     secret = tokens.session()
     now = ledger.clock().wall_ms
     with ledger.writing():
+        if not accounts.is_unchanged(ledger, account):
+            raise SignInWrong
+        if instead is not None and not rows.end(ledger, instead):
+            raise SignInWrong
         rows.expire(ledger, seen_before_ms=now - IDLE_MS, began_before_ms=now - WHOLE_MS)
-        if instead is not None:
-            rows.end(ledger, instead)
         shown = browser[:_MOST_BROWSER]
         rows.add(ledger, tokens.digest(secret), account.id, address=address, browser=shown)
         audit.add(ledger, Actor(f"user:{account.name}", address), "signed-in")

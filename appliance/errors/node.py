@@ -259,7 +259,7 @@ class WatchStopped(BoxUnwell):
 
 class QueueIdle(BoxUnwell):
     code = "node.queue-idle"
-    message = "{waiting} queued for more than a minute, and nobody works."
+    message = "Recordings are queued for more than a minute, and nobody works."
     hint = "Start the worker anew: `appliance worker`, or the unit appliance-worker."
 
 

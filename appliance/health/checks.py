@@ -254,8 +254,7 @@ def idle(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:
         return
     (first,) = board.next_up(ledger, limit=1) or (None,)
     if first is not None and ledger.clock().wall_ms - first.updated_ms > _IDLE_MS:
-        count = "1 recording" if waiting == 1 else f"{waiting:,} recordings"
-        yield named("queue", QueueIdle(waiting=count))
+        yield named("queue", QueueIdle())
 
 
 def failures(ledger: Ledger, _settings: Settings) -> Iterator[Finding]:

@@ -96,12 +96,14 @@ def begin(ledger: Ledger, settings: Settings, wish: Wish, *, size: int) -> Uploa
         return _with_its_file(ledger, settings, known)
     _check_size(settings, size, wish.name)
     _check_announced(ledger, settings, size)
-    _check_quota(ledger, settings, wish.who, size)
     made = _row(ledger, wish, size, fingerprint)
     file = incoming(settings, made.id)
     with on_the_box(file):
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660))
-    there = ledger.insist(lambda: uploads.add(ledger, made))
+    with contextlib.ExitStack() as unless_added:
+        unless_added.callback(os.unlink, file)
+        there = ledger.insist(lambda: _added(ledger, settings, made))
+        unless_added.pop_all()
     if there.id != made.id:  # somebody else with this key was faster
         os.unlink(file)
         return _same(there, fingerprint)
@@ -169,8 +171,7 @@ def drop(ledger: Ledger, settings: Settings, upload: Upload) -> None:
 def abandon(ledger: Ledger, settings: Settings, upload: str) -> None:
     """Forget an upload that its sender has left, whatever is there of it.
 
-    One that somebody is sending to stays, and one that is whole becomes a job after all.
-    Raises node.*.
+    One that somebody is sending to stays; one that is whole becomes a job after all. Raises node.*.
     """
     prepare(ledger, settings)
     file = incoming(settings, upload)
@@ -219,13 +220,16 @@ class Whole:
     Use it as a context manager: what was not kept is gone at the end.
     """
 
-    def __init__(self, ledger: Ledger, settings: Settings, *, announced: int = 0) -> None:
+    def __init__(
+        self, ledger: Ledger, settings: Settings, *, who: str = "", announced: int = 0
+    ) -> None:
         """`announced` are bytes of which nearly all will be the recording; 0: nobody has said.
 
-        Raises source.too-big, node.disk-full, node.io.
+        Raises source.too-big, policy.quota, policy.upload-refused, node.disk-full, node.io.
         """
         prepare(ledger, settings)
         _check_announced(ledger, settings, announced)
+        _check_quota(ledger, settings, who, max(0, announced - _FORM_BYTES))
         self.id = secrets.token_hex(16)
         self._ledger = ledger
         self._settings = settings
@@ -266,9 +270,8 @@ class Whole:
             wish = Wish(wish.who, wish.name, wish.options, wish.kind, f"same:{fingerprint}")
         known = _known(self._ledger, wish, fingerprint)
         if known is None:
-            _check_quota(self._ledger, self._settings, wish.who, size)
             made = _row(self._ledger, wish, size, fingerprint, upload=self.id)
-            there = self._ledger.insist(lambda: uploads.add(self._ledger, made))
+            there = self._ledger.insist(lambda: _added(self._ledger, self._settings, made))
             self._row = made if there.id == made.id else None
             known = _same(there, fingerprint)
         if known.arrived_ms is None:
@@ -316,6 +319,15 @@ def _check_quota(ledger: Ledger, settings: Settings, who: str, size: int) -> Non
         raise OverQuota(size=held.bytes + size, limit=limit)
     if held.unfinished >= MOST_UNFINISHED:
         raise UploadRefused(why=f"{held.unfinished} others of yours are not finished")
+
+
+def _added(ledger: Ledger, settings: Settings, made: Upload) -> Upload:
+    """Write an upload down where its sender still has room: others of theirs come meanwhile."""
+    with ledger.writing():
+        known = None if made.key is None else uploads.by_key(ledger, made.who, made.key)
+        if known is None:
+            _check_quota(ledger, settings, made.who, made.size)
+        return uploads.add(ledger, made)
 
 
 def job_of(ledger: Ledger, upload: Upload) -> Job | None:

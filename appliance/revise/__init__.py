@@ -18,15 +18,24 @@ from typing import Final
 from appliance.errors import EditRefused, NothingToEdit, StaleEdit
 from appliance.nouns import Change, Segment, Transcript
 from appliance.revise.alignment import realigned
-from appliance.revise.everywhere import Exchange, exchanged, places
+from appliance.revise.everywhere import MOST_LETTERS, Exchange, exchanged, places
 from appliance.store import jobs, revisions
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 
-__all__ = ["Exchange", "Opened", "edit", "opened", "places", "replace_everywhere", "undo"]
+__all__ = [
+    "MOST_LETTERS",
+    "Exchange",
+    "Opened",
+    "edit",
+    "is_still_there",
+    "opened",
+    "places",
+    "replace_everywhere",
+    "undo",
+]
 
 MOST_SEGMENTS: Final = 50  # that one edit takes together, or one is parted into
-MOST_LETTERS: Final = 10_000  # of one edit
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,26 @@ def edit(
         return text.tag
     change = Change(task, first, count, tuple(map(_confirmed, made)))
     return _record(ledger, text, revisions.EDIT, who, [change])
+
+
+def is_still_there(
+    ledger: Ledger, job_id: int, *, on: str, task: str, first: int, count: int
+) -> bool:
+    """Tell whether these segments, as they were at the tag `on`, stand in the newest text.
+
+    In the same places: an edit of them that came too late may be made on the newest text.
+    """
+    text = opened(ledger, job_id)
+    before = next(
+        (n for n in range(text.revision) if on == revisions.tag_of(text.job.epoch, n)), None
+    )
+    seen = None if before is None else revisions.text(ledger, text.job, before)
+    at = slice(first, first + count)
+    stood, stands = (
+        [list(map(_told, one.segments[at])) for one in texts or () if one.task == task]
+        for texts in (seen, text.transcripts)
+    )
+    return stood == stands and any(stood)
 
 
 def replace_everywhere(

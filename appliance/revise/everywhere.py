@@ -17,6 +17,8 @@ from appliance.nouns import Change, Segment, Transcript
 from appliance.revise.alignment import realigned, shown
 from appliance.scripts import unspaced
 
+MOST_LETTERS: Final = 10_000  # of one passage, or one edit
+_MOST_MORE: Final = 1_000_000  # letters that one exchange may add: a day of speech has as many
 _CONTEXT: Final = 40  # characters on either side
 
 
@@ -70,12 +72,19 @@ def places(transcript: Transcript, exchange: Exchange) -> Iterator[Place]:
 def exchanged(transcript: Transcript, exchange: Exchange) -> tuple[Change, ...]:
     """The changes that do it, from the end on: none moves what the next one is about.
 
-    A segment of which nothing is left goes. Raises ValueError.
+    A segment of which nothing is left goes. Raises ValueError, also where a passage, or the whole
+    text, would become longer than a text of people is.
     """
     pattern = exchange.pattern()
     changes = []
+    room = _MOST_MORE
     for number, segment in enumerate(transcript.segments):
         text = shown(segment)
+        found = [place[0] for place in pattern.finditer(text)]
+        more = len(found) * len(exchange.written) - sum(map(len, found))
+        room -= max(0, more)
+        if room < 0 or (more > 0 and len(text) + more > MOST_LETTERS):
+            raise ValueError("the text would become too long")
         new = pattern.sub(lambda _: exchange.written, text)
         if one_line(unicodedata.normalize("NFC", new)) != text:
             made = realigned([segment], [new])

@@ -225,3 +225,4 @@ class WebSettings(Section):
     """The page."""
 
     listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8080"
+    names: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")], ...] = ()  # it answers to

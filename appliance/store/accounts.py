@@ -69,6 +69,12 @@ def add(ledger: Ledger, name: str, *, password: str, role: Role, handed: bool) -
         )
 
 
+def is_unchanged(ledger: Ledger, account: Account) -> bool:
+    """Tell whether the password is the one that was judged; in a transaction it stays so."""
+    now = get(ledger, account.id)
+    return now is not None and now.password == account.password
+
+
 def set_password(ledger: Ledger, number: int, password: str, *, handed: bool) -> None:
     """Put another hash in the old one's place."""
     with ledger.writing() as db:

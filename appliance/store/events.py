@@ -13,7 +13,7 @@ from appliance.rights import Shares
 from appliance.states import ENDED, State
 from appliance.store import numbers
 from appliance.store.ledger import Ledger
-from appliance.store.sight import within
+from appliance.store.sight import of_jobs
 
 _NEWEST: Final = numbers.newest(numbers.EVENT)
 
@@ -136,7 +136,7 @@ class Step:
 
 def since(ledger: Ledger, after: int, *, limit: int, shares: Shares = None) -> list[Step]:
     """Steps after that number, the oldest first, of jobs in these shares (None: all)."""
-    seen, values = within(shares, "job.share")
+    seen, values = of_jobs(shares, walking=True)
     rows = ledger.rows(
         "SELECT event.id, event.job, job.share, job.path, event.attempt, event.was, event.became,"
         " event.code, event.who, event.at_ms FROM event"

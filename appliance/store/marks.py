@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from appliance.rights import Shares
+from appliance.store import sight
 from appliance.store.jobs import Job
 from appliance.store.ledger import Ledger
 from appliance.store.sight import within
@@ -40,7 +41,7 @@ def of_jobs(ledger: Ledger, numbers: Sequence[int]) -> dict[int, list[str]]:
 
 def counts(ledger: Ledger, *, shares: Shares = None) -> dict[str, int]:
     """Every tag, and how many jobs carry it."""
-    seen, values = within(shares, "job.share")
+    seen, values = sight.of_jobs(shares)
     where = "" if shares is None else f" JOIN job ON job.id = tag.job WHERE {seen}"
     rows = ledger.rows(
         f"SELECT tag.name, count(*) AS jobs FROM tag{where} GROUP BY tag.name ORDER BY tag.name",

@@ -296,6 +296,41 @@ def test_what_was_announced_counts_before_it_is_here(ledger: Ledger, settings: S
         receive.begin(ledger, little, wish(), size=600)
 
 
+def test_a_form_that_would_be_too_much_is_refused_before_a_byte_is_taken(
+    ledger: Ledger, settings: Settings
+) -> None:
+    little = settings.model_copy(
+        update={"uploads": settings.uploads.model_copy(update={"per_person_gb": 0.01})}
+    )
+    receive.begin(ledger, little, wish(), size=9_000_000)
+    with pytest.raises(OverQuota):
+        receive.Whole(ledger, little, who="user:anna", announced=5_000_000)
+    assert os.listdir(receive.incoming(little)) == [one.id for one in uploads.unfinished(ledger)]
+
+
+def test_many_that_begin_at_once_have_no_more_than_one_who_does(
+    ledger: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was let in has not been written down yet when the next is looked at."""
+    little = settings.model_copy(
+        update={"uploads": settings.uploads.model_copy(update={"per_person_gb": 1e-6})}
+    )
+    row = receive._row
+
+    def slow(*facts: object, **more: object) -> Upload:
+        made = row(*facts, **more)  # type: ignore[arg-type]
+        if not inside:
+            inside.append(True)
+            receive.begin(ledger, little, wish(), size=600)
+        return made
+
+    inside: list[bool] = []
+    monkeypatch.setattr(receive, "_row", slow)
+    with pytest.raises(OverQuota):
+        receive.begin(ledger, little, wish(), size=600)
+    assert len(os.listdir(receive.incoming(little))) == 1
+
+
 # --- answers ------------------------------------------------------------------------------------
 
 

@@ -111,8 +111,48 @@ def test_what_was_typed_is_kept_when_somebody_else_was_faster(
     assert status == 409
     assert "was changed by ann since you opened it" in page
     assert ">Good evening &lt;i&gt;.</textarea>" in page
-    assert 'name="on" value="1.1"' in page, "the next try is made on the newest text"
+    assert 'name="text"' not in page, "the newest words are not written over unseen"
     assert text_of(box, job) == ["Hi."]
+
+
+def test_what_was_typed_can_be_saved_where_somebody_else_changed_another_passage(
+    box: Box, operator: FlaskClient
+) -> None:
+    job = heard(box, *said("Good morning.", "All."))
+    revise.edit(box.ledger, job.id, on="1.0", task="transcribe", first=1, texts=["Al."], who="ann")
+    status, page = edited(operator, job, text="Good evening.")
+    assert status == 409
+    assert 'name="on" value="1.1"' in page, "the next try is made on the newest text"
+    assert ">Good evening.</textarea>" in page
+    assert edited(operator, job, on="1.1", text="Good evening.")[0] == 303
+    assert text_of(box, job) == ["Good evening.", "Al."]
+
+
+def test_what_was_typed_never_lands_on_the_passage_that_has_moved_there(
+    box: Box, operator: FlaskClient
+) -> None:
+    job = heard(box, *said("One.", "Two.", "Three.", "Four."))
+    revise.edit(
+        box.ledger, job.id, on="1.0", task="transcribe", first=0, count=2, texts=["One, two."],
+        who="ann",
+    )  # fmt: skip
+    for first, typed in ((2, "Third."), (3, "Fourth.")):
+        status, page = edited(operator, job, first=first, text=typed)
+        assert status == 409
+        assert f">{typed}</textarea>" in page
+        assert 'name="text"' not in page
+    assert text_of(box, job) == ["One, two.", "Three.", "Four."]
+
+
+def test_a_replacement_that_would_never_end_is_refused(box: Box, operator: FlaskClient) -> None:
+    job = heard(box, *said("e " * 200, "e " * 200))
+    about = {"heard": "e", "written": "e" * 300, "on": "1.0", "task": "transcribe"}
+    told = operator.post(f"/jobs/{job.id}/replace", data=about)
+    assert told.status_code == 422
+    assert "too long" in told.text
+    assert revisions.history(box.ledger, job) == []
+    about["written"] = "eee"
+    assert operator.post(f"/jobs/{job.id}/replace", data=about).status_code == 303
 
 
 @pytest.mark.parametrize(

@@ -124,3 +124,25 @@ def test_a_link_that_somebody_follows_leads_to_a_page_and_to_nothing_else(
     assert client.get("/jobs", headers=FOLLOWED).status_code == 200
     assert client.get("/readyz", headers=FOLLOWED).status_code == 403
     assert client.get("/api/v1/status", headers=FOLLOWED).status_code == 403
+
+
+def test_a_link_in_a_message_leads_whom_it_finds_signed_out_to_the_way_in(box: Box) -> None:
+    """A browser says where a request began, also of the page that it was sent on to."""
+    app = create_app(box.settings)
+    with app.test_client(use_cookies=False) as asking:
+        signed_in.account(box.ledger)
+        sent_on = asking.get("/jobs", headers=FOLLOWED)
+        assert sent_on.status_code == 303
+        assert asking.get(sent_on.headers["Location"], headers=FOLLOWED).status_code == 200
+    db.close(app)
+
+
+def test_it_answers_to_the_names_that_people_are_told(box: Box) -> None:
+    web = box.settings.web.model_copy(update={"names": ("Box.office.lan",)})
+    notify = box.settings.notify.model_copy(update={"page": "https://texts.example.org:8443/x"})
+    app = create_app(box.settings.model_copy(update={"web": web, "notify": notify}))
+    with signed_in.client(app, box.ledger) as asking:
+        for host in ("box.office.lan", "texts.example.org"):
+            assert asking.get("/", headers={"Host": host}).status_code == 200
+        assert asking.get("/", headers={"Host": "other.office.lan"}).status_code == 400
+    db.close(app)

@@ -217,6 +217,21 @@ def test_whoever_makes_a_pass_is_in_the_audit_log(box: Box, client: FlaskClient)
     assert address[0].rpartition("/")[2] not in newest.detail
 
 
+def test_a_pass_plays_what_its_maker_has_sent(box: Box, app: Flask) -> None:
+    """Uploads are a share of nobody's; whoever sent one sees it all the same."""
+    otto = signed_in.account(box.ledger, "otto", Role.OPERATOR, {})
+    job = recorded(box)
+    with box.ledger.writing() as ledger:
+        ledger.execute("UPDATE job SET submitter = 'user:otto' WHERE id = ?", [job.id])
+    with app.test_request_context():
+        text = passes.made(job.id, otto.id)
+    with app.test_client(use_cookies=False) as player:
+        part = {"Range": "bytes=7-9"}
+        assert player.get(f"/listen/{text}", headers=part).status_code == 206
+        accounts.remove(box.ledger, otto.id)
+        assert player.get(f"/listen/{text}").status_code == 404
+
+
 def test_a_pass_plays_one_recording_without_a_cookie_for_a_while(
     box: Box, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,10 +10,18 @@ import pytest
 from flask.testing import FlaskClient
 
 from appliance import logbook, revise
-from appliance.errors import CATALOGUE, WARNINGS, DiskFull, NoAudioTrack, ShareOffline
+from appliance.errors import (
+    CATALOGUE,
+    WARNINGS,
+    DiskFull,
+    NoAudioTrack,
+    ShareOffline,
+    SpoolFull,
+)
 from appliance.health import alive
-from appliance.states import State
-from appliance.store import shares
+from appliance.rights import Role
+from appliance.states import State, Verdict
+from appliance.store import jobs, shares
 from tests import signed_in
 from tests.web.box import HOSTILE, Box, close_gate
 from web import create_app, db
@@ -91,7 +99,25 @@ def test_a_queue_that_nobody_works_on_is_told(box: Box, client: FlaskClient) -> 
     assert "nobody works" not in text(client, "/")
     with box.ledger.writing() as ledger:
         ledger.execute("UPDATE job SET updated_ms = updated_ms - 61000")
-    assert "1 recording queued for more than a minute, and nobody works" in text(client, "/")
+    assert "queued for more than a minute, and nobody works" in text(client, "/")
+
+
+def test_a_full_spool_names_no_recording_of_another_share(box: Box) -> None:
+    app = create_app(box.settings)
+    for share, path in (("meetings", b"talk.mp4"), ("archive", b"layoffs.mp4")):
+        job = box.run(path, share=share)
+        error = SpoolFull(name=path.decode(), size=9, free=1)
+        jobs.end(box.ledger, job, Verdict(State.WAITING), error, who="w1")
+    grants = {"meetings": Role.VIEWER}
+    asking = app.test_client(use_cookies=False)
+    asking.environ_base["HTTP_COOKIE"] = signed_in.cookie(box.ledger, "vera", Role.VIEWER, grants)[
+        "Cookie"
+    ]
+    with asking:
+        page = asking.get("/").text
+    assert "no room for talk.mp4" in page
+    assert "layoffs" not in page
+    db.close(app)
 
 
 def test_a_share_behind_a_closed_gate_is_told_once(box: Box, client: FlaskClient) -> None:

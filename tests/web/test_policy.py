@@ -438,3 +438,15 @@ def test_whoever_was_handed_a_password_first_chooses_another(
         assert (status, told.startswith("/account")) == (303, True)
     assert gathering.ask("admin", "GET", "/api/v1/jobs")[0] == 403
     assert "Somebody else knows your password" in gathering.ask("admin", "GET", "/account")[1]
+
+
+def test_no_form_is_waited_for_where_nginx_hands_bodies_on_as_they_come(box: Box) -> None:
+    """Each byte of it may take a minute, and a thread of the pages with it."""
+    unbuffered = re.compile(r"^/(api/v1/uploads|upload$|v1/audio)")
+    found = {
+        rule.endpoint
+        for rule in create_app(box.settings).url_map.iter_rules()
+        if unbuffered.match(rule.rule) and (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
+    }
+    assert {"uploads.append", "uploads.drop", "uploads.create", "sending.send"} <= found
+    assert not [one for one in found if not POLICIES[one].form_later]

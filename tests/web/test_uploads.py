@@ -17,7 +17,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from appliance import receive
-from appliance.errors import DiskFull
+from appliance.credentials import tokens
+from appliance.errors import DiskFull, SourceUnreadable
 from appliance.nouns import UPLOADS
 from appliance.rights import Right, Role
 from appliance.settings import Settings
@@ -475,3 +476,37 @@ def test_a_boundary_across_two_reads_is_found(box: Box, sender: FlaskClient) -> 
     tricky = (b"\r\n--b" + b"\r\n--bound" + b"\r" * 70_000 + b"\n--" + b"\n" * 70_000) * 3
     assert form(sender, tricky).status_code == 201
     assert hashlib.sha256(content(box, born(box)[0])).digest() == hashlib.sha256(tricky).digest()
+
+
+def test_nobody_reads_the_vocabulary_of_a_share_they_do_not_see(tmp_path: Any) -> None:
+    """Whoever may send chooses among the profiles of what they see; a job shows its vocabulary."""
+    shares = [
+        {"name": "meetings", "root": str(tmp_path / "meetings"), "profile": "minutes"},
+        {"name": "board", "root": str(tmp_path / "board"), "profile": "secret"},
+    ]
+    named = {"minutes": {"vocabulary": ["agenda"]}, "secret": {"vocabulary": ["Layoffs Inc."]}}
+    site = settings_of(str(tmp_path), share=shares, profile=named)
+    box = Box.made(site)
+    app = create_app(site)
+    asking = app.test_client(use_cookies=False)
+    account = signed_in.account(box.ledger, "otto", Role.OPERATOR, {"meetings": Role.OPERATOR})
+    secret = signed_in.secret(box.ledger, account)
+    asking.environ_base["HTTP_COOKIE"] = f"appliance={secret}"
+    word = {"X-CSRF-Token": tokens.form_word(secret)}
+    with asking, box.ledger:
+        assert "minutes" in asking.get("/upload").text
+        assert "secret" not in asking.get("/upload").text
+        for profile, status in (("minutes", 201), ("secret", 422)):
+            about = described("a.wav", profile=profile)
+            sent = {"Upload-Length": "5", "Upload-Metadata": about, **word}
+            assert asking.post("/api/v1/uploads", headers=sent).status_code == status
+            again = box.stop(f"{profile}.wav".encode(), SourceUnreadable(name="a"), State.FAILED)
+            body = {"options": {"profile": profile}}
+            told = asking.post(f"/api/v1/jobs/{again.id}/retry", json=body, headers=word)
+            assert (told.status_code < 300) is (status == 201), told.text
+        models = asking.get("/v1/models").json
+        assert models is not None
+        listed = [one["id"] for one in models["data"]]
+        assert "minutes" in listed
+        assert "secret" not in listed
+    db.close(app)

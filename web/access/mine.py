@@ -52,7 +52,7 @@ def change_password() -> ResponseReturnValue:
     who, where = person(), address()
     try:
         with throttle.attempt(who.account.name, where):
-            people.change_password(
+            account = people.change_password(
                 db.ledger(),
                 asker().actor,
                 who.account,
@@ -60,15 +60,15 @@ def change_password() -> ResponseReturnValue:
                 new=request.form.get("new", ""),
                 session=who.session.id,
             )
+            secret = sessions.begin(
+                db.ledger(),
+                account,
+                address=where,
+                browser=who.session.browser,
+                instead=who.session.id,
+            )
     except AccessError as error:
         return _page(error)
-    secret = sessions.begin(
-        db.ledger(),
-        who.account,
-        address=where,
-        browser=who.session.browser,
-        instead=who.session.id,
-    )
     return remember(redirect(url_for("mine.account", done="password"), 303), secret)
 
 

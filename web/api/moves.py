@@ -30,6 +30,7 @@ from web.api.asked import ChoiceQuery, ForgetQuery, JobPatch, JobPath, RetryBody
 from web.api.document import problems, told
 from web.api.found import operated
 from web.api.jobs import bp
+from web.uploads.wishes import profiles as profiles_in_sight
 
 __all__ = ["bp"]  # that of jobs: an address belongs to one part
 
@@ -188,7 +189,8 @@ def _wished(job: Job, wishes: Wishes) -> Options:
     options = job.options
     if wishes.profile is not None:
         share = settings.share_named(job.source.share) or abort(409)
-        if wishes.profile != "default" and wishes.profile not in settings.profile:
+        # Its own it has already; of others those that one may choose for an upload, too.
+        if wishes.profile not in {*profiles_in_sight(settings), share.profile}:
             raise RequestUnfit(where="options.profile", why=f"there is no {wishes.profile}")
         options = settings.options_for(share.model_copy(update={"profile": wishes.profile}))
     said: dict[str, Any] = wishes.model_dump(exclude_none=True, exclude={"profile"})

@@ -96,7 +96,10 @@ def _taken(task: str) -> tuple[Question, int]:
     who, key = sending.sender(), sending.key()
     settings, ledger = db.settings(), db.ledger()
     announced = request.content_length or 0
-    with slots.one_of("uploads"), receive.Whole(ledger, settings, announced=announced) as file:
+    with (
+        slots.one_of("uploads"),
+        receive.Whole(ledger, settings, who=who, announced=announced) as file,
+    ):
         sent = form.read(file.write, before=sending.check_word)
         if sent.filename is None:
             raise UploadRefused(why="its form has no field `file`")

@@ -75,7 +75,8 @@ def models(settings: Settings) -> dict[str, str]:
     named = dict.fromkeys(ALIASES, settings.uploads.profile)
     for profile in reversed(wishes.profiles(settings)):
         named[wishes.of_profile(settings, profile).model] = profile
-    return named | {profile: profile for profile in settings.profile}
+    seen = wishes.profiles(settings)
+    return named | {profile: profile for profile in settings.profile if profile in seen}
 
 
 def profile_of(settings: Settings, model: str) -> str:

@@ -44,7 +44,7 @@ export async function swap(id, address, how = {}, { quiet = false } = {}) {
   try {
     answer = await fetch(address, { ...how, signal: AbortSignal.timeout(PATIENCE_MS) });
   } catch {
-    lost(id, "The box does not answer: nothing was saved yet. Try again in a moment.");
+    lost(id, "The box does not answer: perhaps nothing was saved yet. Load the page again to see.");
     return;
   }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");

@@ -70,6 +70,7 @@ class Row {
 // --- talking to the box --------------------------------------------------------------------------
 
 class Refused extends Error {} // it will not be otherwise next time
+class Away extends Error {} // whoever sends is not signed in as they were; what is here stays
 
 async function asked(method, address, headers = {}) {
   const answer = await fetch(address, {
@@ -86,6 +87,8 @@ function refuse(status, problem) {
   const text = problem ? `${problem.detail} ${problem.next_step ?? ""}` : `The box said ${status}.`;
   if (status >= 500 && status !== 507) throw new Error(text);
   if (status === 409 || status === 423 || status === 429) throw new Error(text);
+  const isWho = status === 422 && problem?.code?.startsWith("access.");
+  if (status === 401 || status === 403 || isWho) throw new Away(text);
   throw new Refused(text);
 }
 
@@ -161,6 +164,12 @@ async function send({ file, row, choice }) {
         keep((all) => { delete all[key]; });
         row.offer(".pause");
         row.tell(error.message, { aloud: true });
+        return;
+      }
+      if (error instanceof Away) {
+        row.offer(".pause");
+        const next = "Load this page again, signed in, and choose the file again: it goes on from here.";
+        row.tell(`${error.message} ${next}`, { aloud: true });
         return;
       }
       const seconds = AGAIN[Math.min(failures, AGAIN.length - 1)];

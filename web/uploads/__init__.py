@@ -141,7 +141,10 @@ def whole(who: str) -> Upload:
     settings, ledger = db.settings(), db.ledger()
     same = key()
     announced = request.content_length or 0
-    with slots.one_of("uploads"), receive.Whole(ledger, settings, announced=announced) as file:
+    with (
+        slots.one_of("uploads"),
+        receive.Whole(ledger, settings, who=who, announced=announced) as file,
+    ):
         sent = form.read(file.write, before=check_word)
         if sent.filename is None:
             raise UploadRefused(why="its form has no field `file`")
@@ -166,6 +169,7 @@ def show(path: UploadPath) -> Response:
 @bp.patch("/<upload>", responses={204: None, **problems(*_REFUSED)})
 def append(path: UploadPath) -> Response:
     """Add the bytes of this request, from Upload-Offset on."""
+    origin.check_word(request.headers.get("X-CSRF-Token", ""))
     found = receive.mine(db.ledger(), path.upload, sender())
     _speaks_our_version()
     if request.mimetype != _BYTES:
@@ -180,6 +184,7 @@ def append(path: UploadPath) -> Response:
 @bp.delete("/<upload>", responses={204: None, **problems(*_REFUSED)})
 def drop(path: UploadPath) -> Response:
     """Forget an upload that is not complete."""
+    origin.check_word(request.headers.get("X-CSRF-Token", ""))
     found = receive.mine(db.ledger(), path.upload, sender())
     _speaks_our_version()
     receive.drop(db.ledger(), db.settings(), found)

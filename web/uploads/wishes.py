@@ -13,7 +13,11 @@ from pydantic import ValidationError
 from appliance.admit.folder import merged
 from appliance.errors import UploadRefused, UploadsOff
 from appliance.nouns import UPLOADS, Options
+from appliance.rights import Right
 from appliance.settings import FolderChoice, Settings
+from web.access import sees
+from web.access.asker import asker
+from web.overview import in_sight
 
 _ONE: Final = ("language", "task")
 _MANY: Final = ("formats", "vocabulary")  # repeated, or in one field with commas between
@@ -21,8 +25,14 @@ KNOWN: Final = ("profile", *_ONE, *_MANY)
 
 
 def profiles(settings: Settings) -> list[str]:
-    """Those one may choose from, the usual one first."""
-    return list(dict.fromkeys((settings.uploads.profile, "default", *sorted(settings.profile))))
+    """Those one may choose from, the usual one first.
+
+    Whoever may read what comes of it reads its vocabulary: only those of shares that they see.
+    """
+    seen = sees() if asker().rights.may(Right.READ) else None
+    used = [one.profile for one in settings.share if in_sight(one.name, seen)]
+    there = settings.profile if seen is None else set(used) & settings.profile.keys()
+    return list(dict.fromkeys((settings.uploads.profile, "default", *sorted(there))))
 
 
 def options(settings: Settings, fields: Mapping[str, Sequence[str]]) -> Options:
