@@ -22,15 +22,12 @@ import pytest
 from appliance import weights
 from appliance.engine.batcher import TRY_LATER, Batcher, Call
 from appliance.engine.hearing import Answer, Ask, Draft, Hearing, Listener
-from appliance.engine.model import Model
 from appliance.engine.phrases import Scores
 from appliance.engine.probe import Probe
 from appliance.engine.server import House
 from appliance.engine.size import LEAST, Size
 from appliance.engine.waiting import Rank, Waiting, Window
 from appliance.errors import ApplianceError, GpuMemory, ModelMissing
-from appliance.windows import log_mel
-from tests.line.sounds import sample
 
 MEL = np.zeros((80, 3000), np.float32)
 GOOD = Scores(0.0, -0.1, 1.2, 0.0)
@@ -642,27 +639,3 @@ def test_an_idle_engine_ends_by_itself_once_it_has_a_model() -> None:
     batcher.call(Call("m", lambda _model: None))
     thread.join(timeout=10)
     assert not thread.is_alive()
-
-
-def test_a_language_nobody_knows_is_refused_and_the_batcher_lives() -> None:
-    model = Model(Fake.folder, device="cpu", compute_type="int8", threads=1)
-    mel = log_mel((sample("welcome-english.wav") / 32768).astype(np.float32), 80)
-    said: dict[str, object] = {}
-    done = threading.Semaphore(0)
-    batcher = Batcher(lambda _name, _frugal: model, batch=lambda _model: 4, idle_unload_s=0)
-    for language in ("xx", "en"):
-
-        def reply(answers: object, language: str = language) -> None:
-            said[language] = answers
-            done.release()
-
-        hearing = Hearing(Ask(mel, 9.0, ("transcribe",), language))
-        batcher.put(Window("m", language, hearing, 3, False, reply, lambda: True))
-    thread = threading.Thread(target=batcher.run)
-    thread.start()
-    for _ in range(2):
-        assert done.acquire(timeout=30)
-    batcher.stop()
-    thread.join()
-    assert isinstance(said["xx"], ApplianceError)
-    assert isinstance(said["en"], list)

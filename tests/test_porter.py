@@ -204,6 +204,23 @@ def test_one_that_gets_on_slowly_is_left_alone(site: Site) -> None:
         assert porters.stage(site.job(), site.share, stop=go_on).size == 5
 
 
+def test_one_whose_own_disk_fails_is_not_sent_again(site: Site) -> None:
+    """Its hold on the ledger may be what is broken; the next has one of its own."""
+    argv = odd(
+        "from appliance.porter.talk import Refused; import os;"
+        "[(talk.send(Refused('node.io', {'where': 'x', 'why': str(os.getpid())})), talk.receive())"
+        " for _ in range(9)]"
+    )
+    seen = set()
+    with Porters(site.settings, argv=argv) as porters:
+        for number in range(2):
+            with pytest.raises(NodeIO) as told:
+                porters.stage(site.job(f"{number}.wav"), site.share, stop=go_on)
+            seen.add(told.value.detail["why"])
+        assert not porters.hangs_at(links.mount_id(site.share.root))
+    assert len(seen) == 2
+
+
 def test_what_is_long_in_coming_is_known(site: Site) -> None:
     argv = odd("time.sleep(100)")
     with Porters(site.settings, argv=argv) as porters:

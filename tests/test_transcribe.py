@@ -433,7 +433,7 @@ def test_windows_without_end_and_ears_without_use_end_the_child(
 def test_an_engine_that_never_says_welcome_is_no_engine(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "WELCOME_SECONDS", 1.0)
+    monkeypatch.setattr(door, "WELCOME_SECONDS", 1.0)
     with wire.listen(bench.door), pytest.raises(EngineUnreachable):
         bench.transcribe()
 

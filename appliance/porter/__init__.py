@@ -149,6 +149,9 @@ class Porters:
                 answer = self._answer(porter, share, stop)
             except HungUp:
                 raise WorkerDied from None
+            if isinstance(answer, Refused) and answer.code == NodeIO.code:
+                # Its hold on the ledger may be what is broken: it is not sent again.
+                raise named(answer.code, answer.detail)
         if isinstance(answer, Refused):
             raise named(answer.code, {"name": display(job.source.name), **answer.detail})
         return answer.staged

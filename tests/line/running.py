@@ -98,8 +98,12 @@ class Running:
         until = time.monotonic() + seconds
         while not is_so():
             if time.monotonic() > until:
-                raise AssertionError("\n".join([f"never: {what}", *self.printed[-40:]]))
+                stand = [f"{one.id} {one.state} {one.code} {one.detail}" for one in self._jobs()]
+                raise AssertionError("\n".join([f"never: {what}", *stand, *self.printed[-40:]]))
             time.sleep(0.05)
+
+    def _jobs(self) -> list[Job]:
+        return jobs.listing(self.ledger, limit=20)
 
     def ended(self, path: bytes, *, seconds: float = 60.0) -> Job:
         """Wait until the newest job of a path has ended."""
