@@ -268,8 +268,8 @@ def test_an_engine_that_does_not_read_is_given_up(
 def test_an_engine_that_is_at_others_windows_is_not_taken_for_dead(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "STALL_SECONDS", 1.0)
-    bench.recording = sounds.write(str(bench.folder / "short.wav"), sounds.long(40))
+    monkeypatch.setattr(relay, "STALL_SECONDS", 4.0)
+    bench.recording = sounds.write(str(bench.folder / "short.wav"), sounds.long(10))
     with bench.engine("crowded"):
         assert bench.transcribe().transcripts
 

@@ -134,10 +134,10 @@ class Grows(DiesOnce):
 
 
 class Crowded(Engine):
-    """Is at others' windows for two seconds, of which it tells, before each of ours."""
+    """Is at others' windows for six seconds, of which it tells, before each of ours."""
 
     def answer(self, channel: wire.Channel, listen: wire.Listen) -> None:
-        for _ in range(8):
+        for _ in range(24):
             channel.send(wire.Turned())
             time.sleep(0.25)
         super().answer(channel, listen)
