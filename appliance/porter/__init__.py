@@ -112,7 +112,7 @@ class Porters:
         try:
             staged = self.carry("stage", job, share, stop=stop)
         finally:
-            del self._fetched[job.id]
+            self._fetched.pop(job.id, None)  # an attempt that is over may be at the same job
         if staged is None:
             raise NodeIO(where=share.root, why="a porter came back with empty hands")
         return staged
