@@ -23,12 +23,14 @@ _MOST_CHUNKS: Final = 100_000
 _MUCH: Final = 64 << 10  # bytes behind a WAV that nobody wonders about
 _UNKNOWN: Final = 0x7FFF_0000  # from here on a recorder did not know how long it would run
 
-# How a recording begins, so much of it that nothing else does.
+# How a recording begins, so much of it that nothing else does. Each begins with a letter of its
+# own: `re` steps over all others, and a stretch of zeros takes a fifteenth of the time. Of an MP4
+# that is its fifth byte.
 _RECORDING: Final = re.compile(
-    rb"RIFF....(?:WAVE|AVI )|(?:RF|BW)64....WAVE|riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb"
+    rb"RIFF....(?:WAVE|AVI )|RF64....WAVE|BW64....WAVE|riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb"
     rb"|FORM....AIF[FC]|caff\x00\x01\x00\x00desc|OggS\x00\x02|fLaC\x00\x00\x00\x22"
     rb"|\.snd\x00\x00.{6}\x00\x00\x00[\x01-\x1b]"
-    rb"|\x00\x00\x00[\x10-\x60]ftyp|\x1a\x45\xdf\xa3.{0,40}(?:webm|matroska)"
+    rb"|ftyp(?<=\x00\x00\x00[\x10-\x60]ftyp)|\x1a\x45\xdf\xa3.{0,40}(?:webm|matroska)"
     rb"|FLV\x01[\x01\x04\x05]\x00\x00\x00\x09"
     rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c|\.RMF\x00\x00\x00\x12"
     rb"|#!AMR(?:-WB)?\n|Creative Voice File\x1a|TTA1\x01\x00[\x01-\x40]\x00"
@@ -43,11 +45,11 @@ def size(data: Bytes, heard_to: int) -> int:
 
     `heard_to` is where the last sound came from.
     """
-    if heard_to < data.size and (begins := _second(data, heard_to)) is not None:
+    if (begins := _second(data, heard_to, data.size)) is not None:
         return data.whole - begins
     if data.size == data.whole:
         return 0
-    if (begins := _second(data, data.size)) is not None:
+    if (begins := _second(data, data.size, data.whole)) is not None:
         return data.whole - begins
     rest = data.whole - data.size
     is_much = rest > max(_MUCH, data.whole // 10)
@@ -98,12 +100,13 @@ def _caf_chunk(data: Bytes, at: int) -> Chunk:
     return head[:4], at + 12 + length if len(head) == 12 and length >= 0 else None
 
 
-def _second(data: Bytes, start: int) -> int | None:
-    """Where another recording begins at `start` or later, as far as somebody looks."""
-    for at in range(start, min(data.whole, start + _SEARCHED), _BLOCK):
+def _second(data: Bytes, start: int, end: int) -> int | None:
+    """Where another recording begins from `start` on, before `end`, as far as somebody looks."""
+    for at in range(start, min(end, start + _SEARCHED), _BLOCK):
         for found in _RECORDING.finditer(data.look(at, _BLOCK + _OVERLAP)):
-            if not found.group().startswith(b"ID3") or _is_mp3(data, at + found.start()):
-                return at + found.start()
+            begins = at + found.start() - 4 * found.group().startswith(b"ftyp")  # its length
+            if not found.group().startswith(b"ID3") or _is_mp3(data, begins):
+                return begins
     return None
 
 

@@ -14,7 +14,7 @@ from tests.faults import __main__ as driver
 LISTED = driver.lanes()
 
 
-@pytest.mark.timeout(900)  # `malformed` alone takes three minutes of two processors
+@pytest.mark.timeout(600)  # they bring their own work for several processors
 @pytest.mark.parametrize("name", LISTED)
 def test_nothing_is_lost_and_nothing_done_twice(name: str) -> None:
     figures = driver.run(name, Amount.SHORT, seed=1).figures
