@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -101,13 +102,67 @@ def test_speech_without_a_pause_is_split_where_the_library_splits_it() -> None:
     assert cuts(endless(), 320_000) == expected
 
 
-def test_windows_hold_what_the_library_packs_together() -> None:
+def test_windows_without_a_gap_hold_what_the_library_packs_together() -> None:
     packed, _ = vad.collect_chunks(as_float(meeting()), oracle(meeting()), max_duration=30)
-    ours = list(windows.windows(blocks(meeting(), 320_000)))
+    whole = (replace(cut, gaps=()) for cut in windows.speech(blocks(meeting(), 320_000)))
+    ours = list(windows.pack(whole))
     assert [window.index for window, _ in ours] == list(range(len(packed)))
     for expected, (window, sound) in zip(packed, ours, strict=True):
         assert np.array_equal(sound, expected)
         assert window.seconds == pytest.approx(len(expected) / SAMPLE_RATE)
+
+
+def test_fuller_windows_hold_every_sample_of_the_cuts_once_and_are_fewer() -> None:
+    packed, _ = vad.collect_chunks(as_float(meeting()), oracle(meeting()), max_duration=30)
+    cuts = list(windows.speech(blocks(meeting(), 320_000)))
+    ours = list(windows.windows(blocks(meeting(), 320_000)))
+    assert len(ours) < len(packed)
+    assert max(len(sound) for _, sound in ours) <= windows.LIMIT
+    heard = np.concatenate([sound for _, sound in ours])
+    assert np.array_equal(heard, np.concatenate([cut.sound for cut in cuts]))
+    spoken = [(piece.speech_start, piece.speech_end) for win, _ in ours for piece in win.pieces]
+    assert spoken == sorted(spoken)
+
+
+def test_a_window_that_ends_inside_a_speech_ends_where_nobody_speaks() -> None:
+    sound = as_float(meeting())
+    likely = windows.VoiceDetector().judge(sound[: len(sound) // windows.CHUNK * windows.CHUNK])
+    ends = {cut.start + len(cut.sound) for cut in windows.speech(blocks(meeting(), 320_000))}
+    inside = [
+        round(window.pieces[-1].end * SAMPLE_RATE)
+        for window, _ in windows.windows(blocks(meeting(), 320_000))
+        if round(window.pieces[-1].end * SAMPLE_RATE) not in ends
+    ]
+    assert inside
+    for end in inside:
+        around = likely[end // windows.CHUNK - 1 : end // windows.CHUNK + 1]
+        assert (around < windows.LOUD).all()
+
+
+def a_cut(*gaps: tuple[int, int], seconds: int = 20) -> windows.Cut:
+    """Speech from 0.4 s on to 0.4 s before its end; gaps in seconds."""
+    length = seconds * SAMPLE_RATE
+    sound = np.arange(length, dtype=np.float32)
+    told = tuple((quiet * SAMPLE_RATE, loud * SAMPLE_RATE) for quiet, loud in gaps)
+    return windows.Cut(0, windows.MARGIN, length - windows.MARGIN, sound, told)
+
+
+def test_a_split_takes_the_longest_of_the_last_gaps_that_fit_and_shares_nothing() -> None:
+    cut = a_cut((2, 8), (11, 13), (14, 15), (17, 18))
+    parts = cut.split(16 * SAMPLE_RATE)
+    assert parts is not None
+    head, tail = parts
+    assert (head.speech_end, tail.speech_start) == (11 * SAMPLE_RATE, 13 * SAMPLE_RATE)
+    assert tail.start == 12 * SAMPLE_RATE == len(head.sound)
+    assert np.array_equal(np.concatenate([head.sound, tail.sound]), cut.sound)
+    assert head.gaps == cut.gaps[:1]
+    assert tail.gaps == cut.gaps[2:]
+
+
+def test_nothing_is_split_where_no_gap_fits_or_hardly_a_word_would_be_left() -> None:
+    assert a_cut((11, 13)).split(11 * SAMPLE_RATE) is None
+    assert a_cut((1, 2), (19, 20)).split(20 * SAMPLE_RATE) is None
+    assert a_cut().split(20 * SAMPLE_RATE) is None
 
 
 def test_every_piece_lies_on_samples_and_encloses_its_speech() -> None:
