@@ -59,8 +59,8 @@ class Cut:
     def split(self, room: int) -> tuple[Cut, Cut] | None:
         """Two of it, the first of at most `room` samples and about as long as can be; or None.
 
-        In the middle of a gap: no word is cut, and none is in both. Of the last seconds that
-        fit, the longest gap: a sentence is likelier to end there.
+        In the middle of a gap, as far from words as it can be; no sample is in both. Of the last
+        seconds that fit, the longest gap: a sentence is likelier to end there.
         """
         fit = [gap for gap in self.gaps if self._leaves_speech(gap) and self._until(gap) <= room]
         if not fit:
@@ -90,10 +90,9 @@ def windows(
 
 
 def pack(cuts: Iterable[Cut], *, start: float = 0.0) -> Iterator[tuple[Window, Samples]]:
-    """Join cuts into windows, each as full as it gets without cutting a word.
+    """Join cuts into windows, each filled up to a breath of the cut that does not fit.
 
-    A window costs what 30 s cost, whatever it holds. Where only whole cuts are joined, as
-    faster-whisper does, a fifth of it is empty.
+    A window costs what 30 s cost, whatever it holds (docs/decisions/0039).
     """
     index, length = 0, 0
     held: list[Cut] = []

@@ -23,9 +23,9 @@ _MOST_CHUNKS: Final = 100_000
 _MUCH: Final = 64 << 10  # bytes behind a WAV that nobody wonders about
 _UNKNOWN: Final = 0x7FFF_0000  # from here on a recorder did not know how long it would run
 
-# How a recording begins, so much of it that nothing else does. Each begins with a letter of its
-# own: `re` steps over all others, and a stretch of zeros takes a fifteenth of the time. Of an MP4
-# that is its fifth byte.
+# How a recording begins, so much of it that nothing else does. Each with one certain byte, and none
+# with a zero: `re` steps over all others, and a stretch of zeros takes a fifteenth of the time. Of
+# an MP4, which begins with its length, that is the fifth.
 _RECORDING: Final = re.compile(
     rb"RIFF....(?:WAVE|AVI )|RF64....WAVE|BW64....WAVE|riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb"
     rb"|FORM....AIF[FC]|caff\x00\x01\x00\x00desc|OggS\x00\x02|fLaC\x00\x00\x00\x22"

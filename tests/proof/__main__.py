@@ -12,11 +12,23 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from tests.proof import Figure, crowd, day_of_silence, looks, mixed, pages, resume, sending, words
+from tests.proof import (
+    Figure,
+    crowd,
+    day_of_silence,
+    fuller,
+    looks,
+    mixed,
+    pages,
+    resume,
+    sending,
+    words,
+)
 
 PROOFS: Mapping[str, Callable[[], Iterable[Figure]]] = {
     "words": words.run,
     "mixed": mixed.run,
+    "fuller": fuller.run,
     "resume": resume.run,
     "day-of-silence": day_of_silence.run,
     "looks": looks.run,
