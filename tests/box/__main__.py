@@ -6,9 +6,7 @@ is the control: the same probes where the walls were taken down.
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Mapping
 from typing import Final
 
 from tests.box import probes, sandbox, units
@@ -22,27 +20,15 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-FULL: Final = "--full"  # what takes long, too
-# What `make test-box` runs, by name: a module with a `main` that returns 0 where all is well.
-LANES: Final[Mapping[str, str]] = {
-    "provision": "tests.box.provision.__main__",
-    "guest": "tests.box.guest.__main__",
-    "image": "tests.box.image",
-}
-
-
 def main(words: list[str]) -> int:
     """Run the lanes that are named, `all` of them, or try the walls of this box."""
     if not words:
         return walls()
-    named = [word for word in words if word != FULL]
-    for name in LANES if named == ["all"] else named:
-        say(f"--- {name}")
-        more = [[FULL]] if FULL in words and name == "guest" else []
-        status = int(importlib.import_module(LANES[name]).main(*more))
-        if status:
-            return status
-    return 0
+    # A box has no emulator, nor what only the lanes import.
+    from tests.box import lanes
+
+    named = [word for word in words if word != lanes.FULL]
+    return lanes.run(named, full=lanes.FULL in words)
 
 
 def walls() -> int:

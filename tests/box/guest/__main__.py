@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from tests.box import together
 from tests.box.guest import egress, image, limits, nas, nfs, power, whole
 from tests.box.guest.lane import Lane
 from tests.box.guest.machine import Guest, stop_on_term, woken
@@ -44,7 +45,8 @@ def main(wanted: Sequence[str] = ()) -> int:
         return 2
     stop_on_term()
     began = time.monotonic()
-    disk = image.made()
+    with together.alone(image.KEPT / "made.lock"):
+        disk = image.made()
     say(f"the disk took {_since(began)}")
     failed = 0
     for _, group in itertools.groupby(asked, lambda one: LANES[one[0]].prepare):
@@ -54,12 +56,23 @@ def main(wanted: Sequence[str] = ()) -> int:
     return 1 if failed else 0
 
 
+def sharing(*, full: bool) -> list[list[str]]:
+    """The names of lanes that share a guest, for each guest that has something to do."""
+    groups = itertools.groupby(LANES, lambda name: LANES[name].prepare)
+    named = [[*names] for _, names in groups]
+    return [names for names in named if any(_todo(LANES[name], full=full) for name in names)]
+
+
+def _todo(lane: Lane, *, full: bool) -> Mapping[str, Callable[[Guest], str]]:
+    return {**lane.cases, **(lane.long if full else {})}
+
+
 def _guest(disk: Path, lanes: Sequence[tuple[str, Lane, str]], *, full: bool) -> int:
     """Run the cases of lanes that share a guest, those that begin as is wanted; how many failed."""
     todo = [
         (name, lane.proves, case, run)
         for name, lane, wanted in lanes
-        for case, run in {**lane.cases, **(lane.long if full or wanted else {})}.items()
+        for case, run in _todo(lane, full=full or bool(wanted)).items()
         if case.startswith(wanted)
     ]
     if not todo:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from tests.box import together
 from tests.box.guest import image
 
 _BOOT_SECONDS: Final = 900.0  # by our clock, as all patience here
@@ -277,15 +278,16 @@ def laid_over(disk: Path, folder: Path, *, kind: str = "qcow2", size: str = "") 
 def _booted(disk: Path, speed: int) -> Path:
     """Disk and memory of a machine that has booted, made where there is none."""
     kept = disk.with_name(f"{disk.stem}-booted-{speed}.qcow2")
-    if kept.exists():
-        return kept
-    folder = image.KEPT / _BOOTED
-    own = laid_over(disk, folder)
-    with Guest(own, folder, with_kernel(speed)) as guest:
-        guest.run("systemctl is-system-running --wait || true")
-        guest.keep(_BOOTED)
-        guest.shut()
-    os.replace(own, kept)
+    with together.alone(image.KEPT / f"{_BOOTED}-{speed}.lock"):
+        if kept.exists():
+            return kept
+        folder = image.KEPT / f"{_BOOTED}-{speed}"
+        own = laid_over(disk, folder)
+        with Guest(own, folder, with_kernel(speed)) as guest:
+            guest.run("systemctl is-system-running --wait || true")
+            guest.keep(_BOOTED)
+            guest.shut()
+        os.replace(own, kept)
     return kept
 
 
