@@ -10,7 +10,10 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import threading
 import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +116,7 @@ def written(tmp_path: Path, **variables: Any) -> dict[str, Any]:
       ansible.builtin.template: {{src: {template}, dest: {tmp_path}/made.toml, mode: "0644"}}
 """
     )
+    variables = {"inventory_hostname": "10.0.0.7"} | variables
     told = controller(
         "ansible-playbook", str(book), "--extra-vars", json.dumps(variables), home=tmp_path
     )
@@ -149,6 +153,91 @@ def test_what_the_inventory_says_becomes_settings_letter_by_letter(tmp_path: Pat
 
 def test_a_site_that_says_nothing_gets_the_defaults(tmp_path: Path) -> None:
     assert written(tmp_path) == {}
+
+
+def test_the_page_answers_to_the_name_that_the_inventory_has(tmp_path: Path) -> None:
+    told = written(
+        tmp_path,
+        inventory_hostname="box.example.org",
+        appliance_tls_names=["DNS:words.example.org", "IP:10.0.0.7"],
+    )
+    assert told == {"web": {"names": ["box.example.org", "words.example.org"]}}
+
+
+OFFICE = "10.0.0.0/8,fd00::/8"
+
+
+@pytest.mark.parametrize(
+    ("came", "is_let_in"),
+    [
+        ("10.1.2.3 50000 10.0.0.7 22", True),
+        ("::ffff:10.1.2.3 50000 ::ffff:10.0.0.7 22", True),
+        ("fd00::5 50000 fd00::7 22", True),
+        ("fd00::5%eth0 50000 fd00::7 22", True),
+        ("198.51.100.9 50000 10.0.0.7 22", False),
+        ("2001:db8::5 50000 2001:db8::7 22", False),
+        ("127.0.0.1 50000 127.0.0.1 22", True),
+        ("UNKNOWN 65535 UNKNOWN 65535", True),
+        (None, True),
+    ],
+)
+def test_the_firewall_shuts_nobody_out_who_runs_this(came: str | None, is_let_in: bool) -> None:
+    script = FOLDER / "roles/firewall/files/gets_in.py"
+    told = subprocess.run(
+        [sys.executable, script, OFFICE],
+        env={} if came is None else {"SSH_CONNECTION": came},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (told.returncode == 0) is is_let_in
+    assert ("appliance_office" in told.stderr) is not is_let_in
+
+
+@pytest.mark.parametrize(("answer", "status"), [(200, 0), (401, 4), (503, 0)])
+def test_a_key_that_the_figures_refuse_is_told_from_all_else(
+    tmp_path: Path, answer: int, status: int
+) -> None:
+    class Figures(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers["Authorization"]))
+            self.send_response(answer)
+            self.end_headers()
+
+        def log_message(self, *_words: object) -> None:
+            """Say nothing."""
+
+    asked: list[tuple[str, str]] = []
+    (tmp_path / "key").write_text("a-key\n")
+    with HTTPServer(("127.0.0.1", 0), Figures) as server:
+        answers = threading.Thread(target=server.handle_request)
+        answers.start()
+        assert opens(tmp_path / "key", server.server_port) == status
+        answers.join()
+    assert asked == [("/metrics", "Bearer a-key")]
+    assert opens(tmp_path / "key", server.server_port) == 3
+
+
+def opens(key: Path, port: int) -> int:
+    script = FOLDER / "roles/monitoring/files/opens.py"
+    return subprocess.run([sys.executable, script, key, str(port)], check=False).returncode
+
+
+def test_a_box_that_is_off_keeps_no_other_from_going_back(tmp_path: Path) -> None:
+    """The second has no `appliance-release`: that it was missed says that its turn came."""
+    here = {"ansible_connection": "local", "ansible_become": False}
+    off = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_become": False}
+    hosts = {"box-off": off, "box-on": here}
+    inventory = tmp_path / "boxes.json"
+    inventory.write_text(json.dumps({"appliances": {"hosts": hosts}}))
+    told = controller(
+        "ansible-playbook", "rollback.yml", "-i", str(inventory), "-e", "rollback_from=2",
+        home=tmp_path,
+    )  # fmt: skip
+    assert told.returncode != 0
+    recap = dict(re.findall(r"^(box-\S+)\s+: (.*)$", told.stdout, re.MULTILINE))
+    assert "failed=1" in recap["box-on"], told.stdout
+    assert "unreachable=1" not in recap["box-off"], "it would end the run"
 
 
 @pytest.mark.parametrize("book", BOOKS)
