@@ -51,3 +51,11 @@ def test_what_points_into_the_runbook_points_at_something() -> None:
         named = set(re.findall(r"\]\(#([a-z.-]+)\)", stream.read()))
     assert named
     assert named <= {code.replace(".", "") for code in ENTRIES}
+
+
+def test_every_alert_of_a_prometheus_is_in_it() -> None:
+    rules = os.path.join(os.path.dirname(FILE), "..", "config/prometheus/appliance.rules.yml")
+    with open(rules, encoding="utf-8") as stream:
+        alerts = set(re.findall(r"- alert: (\w+)", stream.read()))
+    with open(FILE, encoding="utf-8") as stream:
+        assert alerts == set(re.findall(r"`(Appliance[A-Z]\w+)`", stream.read()))
