@@ -97,7 +97,7 @@ bench-scale: install  ## How it bears a share of 100,000 recordings (minutes; a 
 controller: .venv-ansible/installed  ## What provisions boxes: .venv-ansible/bin/ansible-playbook
 
 release: install  ## One signed file for boxes without a network (KEY=ssh key, PYTHONS="3.11 3.13", GPU=1)
-	$(BIN)/python -m image.release.make --key $(KEY) $(addprefix --python ,$(PYTHONS)) $(if $(GPU),--lock requirements-gpu.lock --out dist/gpu)
+	$(BIN)/python -m image.release.make --key $(KEY) $(addprefix --python ,$(PYTHONS)) $(if $(GPU),--lock requirements-gpu.lock)
 
 # What an image is made with: Debian's packages, a container, file systems.
 MAKE_IMAGES := mmdebstrap ssh:openssh-client sfdisk:fdisk mkfs.vfat:dosfstools mcopy:mtools mke2fs:e2fsprogs zstd

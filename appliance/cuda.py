@@ -10,6 +10,7 @@ Not here: what there is to say of a GPU (doctor), computing (engine).
 from __future__ import annotations
 
 import ctypes
+import functools
 import glob
 import os
 import sysconfig
@@ -35,6 +36,15 @@ def open_all(names: Sequence[str], there: Mapping[str, str]) -> dict[str, str | 
     Name → None, or what the loader says of one that does not open.
     """
     return {name: _opened(name, there.get(name)) for name in names}
+
+
+@functools.cache
+def lacking() -> str | None:
+    """Open what a GPU is computed with, before the first turn asks for it by name; the library
+    that does not open, None where each does.
+    """
+    said = open_all(NEEDED, lying())
+    return next((name for name, why in said.items() if why is not None), None)
 
 
 def _opened(name: str, path: str | None) -> str | None:

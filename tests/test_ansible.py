@@ -17,7 +17,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
+import yaml
 
 TOP = Path(__file__).parents[1]
 FOLDER = TOP / "ansible"
@@ -97,6 +99,84 @@ def test_a_box_needs_nothing_but_debians_python_to_change_its_release(tmp_path: 
     )
     assert told.returncode == 0, told.stderr
     assert '"installed": []' in told.stdout
+
+
+def refused(**said: Any) -> list[str]:
+    """The tasks that keep anything from being done to a box of which this is said."""
+    there = jinja2.Environment(autoescape=False)  # noqa: S701 - no page
+    there.tests["match"] = lambda text, pattern: re.match(pattern, text) is not None
+    there.filters["bool"] = bool
+    known = {
+        **yaml.safe_load((FOLDER / "roles/appliance/defaults/main.yml").read_text()),
+        "appliance_release_signers": ["ssh-ed25519 AAAA"],
+        **said,
+    }
+    tasks = yaml.safe_load((FOLDER / "roles/appliance/tasks/main.yml").read_text())
+    return [
+        task["name"]
+        for task in tasks
+        if there.compile_expression(task.get("when", "true"))(**known)
+        and not there.compile_expression(task["ansible.builtin.assert"]["that"])(**known)
+    ]
+
+
+PLAIN, GPU = "../dist/appliance-0.2.0.tar", "/srv/dist/appliance-0.2.0+gpu.tar"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"appliance_bundle": PLAIN},
+        {"appliance_bundle": PLAIN, "appliance_bundle_gpu": GPU},
+        {"appliance_bundle": GPU},
+        {"appliance_bundle_gpu": GPU, "appliance_nvidia": True},
+        {"appliance_bundle": PLAIN, "appliance_bundle_gpu": GPU, "appliance_nvidia": True},
+        {"appliance_bundle_gpu": "appliance-0.2.0+site.gpu.tar", "appliance_nvidia": True},
+    ],
+)
+def test_a_box_that_has_a_bundle_of_its_kind_is_let_through(said: dict[str, Any]) -> None:
+    assert refused(**said) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ({}, "without a GPU"),
+        ({"appliance_bundle": "dist/wheels.zip"}, "without a GPU"),
+        ({"appliance_bundle": PLAIN, "appliance_nvidia": True}, "with a GPU"),
+        ({"appliance_bundle": GPU, "appliance_nvidia": True}, "with a GPU"),
+        ({"appliance_bundle_gpu": PLAIN, "appliance_nvidia": True}, "with a GPU"),
+        ({"appliance_bundle_gpu": "appliance-0.2.0+nogpu.tar", "appliance_nvidia": True}, "with a"),
+    ],
+)
+def test_a_box_without_a_bundle_of_its_kind_is_refused(said: dict[str, Any], kind: str) -> None:
+    [why] = refused(**said)
+    assert kind in why
+
+
+@pytest.mark.parametrize("book", ["site.yml", "upgrade.yml"])
+def test_what_a_box_needs_is_known_before_anything_is_done_to_it(book: str) -> None:
+    """The first role of a playbook's first play looks, and touches nothing."""
+    role = yaml.safe_load((FOLDER / book).read_text())[0]["roles"][0]
+    assert role in ("appliance", {"role": "appliance"})
+    tasks = yaml.safe_load((FOLDER / "roles/appliance/tasks/main.yml").read_text())
+    assert {key for task in tasks for key in task} == {"name", "when", "ansible.builtin.assert"}
+
+
+@pytest.mark.parametrize(("gpu", "version"), [(False, "0.2.0"), (True, "0.2.0+gpu")])
+def test_each_box_gets_the_bundle_of_its_kind(*, gpu: bool, version: str) -> None:
+    there = jinja2.Environment(autoescape=False)  # noqa: S701 - no page
+    there.filters |= {
+        "bool": bool,
+        "basename": os.path.basename,
+        "regex_replace": lambda text, old, new: re.sub(old, new, text),
+    }
+    told = yaml.safe_load((FOLDER / "roles/app/vars/main.yml").read_text())
+    said = {"appliance_bundle": PLAIN, "appliance_bundle_gpu": GPU, "appliance_nvidia": gpu}
+    file = there.from_string(told["app_bundle"]).render(said)
+    assert file == (GPU if gpu else PLAIN)
+    text = told["app_version"].replace("\\", r"\\")  # as ansible reads what stands in a playbook
+    assert there.from_string(text).render(app_bundle=file) == version
 
 
 def written(tmp_path: Path, **variables: Any) -> dict[str, Any]:

@@ -140,10 +140,11 @@ def test_a_box_without_a_gpu_is_told_in_one_calm_line() -> None:
     assert one(wanted, "gpu-memory").remedy
 
 
-def test_a_library_that_does_not_open_is_told_with_its_remedy() -> None:
+@pytest.mark.parametrize(("device", "level"), [("cuda", Level.FAIL), ("auto", Level.WARN)])
+def test_a_library_that_does_not_open_is_told_with_its_remedy(device: str, level: Level) -> None:
     opens = {"libcublas.so.12": "cannot open", "libcudnn.so.9": "cannot open", "libc.so.6": None}
-    found = {one.subject: one for one in gpu.libraries(opens)}
-    assert found["libcublas.so.12"].level is Level.FAIL
+    found = {one.subject: one for one in gpu.libraries(opens, device)}
+    assert found["libcublas.so.12"].level is level
     assert found["libcublas.so.12"].remedy == gpu.REMEDY
     assert found["libcudnn.so.9"].level is Level.OK  # the engine's library needs it no more
     assert found["libc.so.6"].level is Level.OK

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from image.release import bundle, make
+from appliance import __version__
+from image.release import bundle, install, make
 from image.release.__main__ import main
 from image.release.bundle import Refused
 
@@ -164,3 +165,61 @@ def test_a_release_for_another_python_is_not_installed(
     assert main([*words, "install", str(made)]) == 1
     assert "this box has" in json.loads(capsys.readouterr().out)["refused"]
     assert os.listdir(tmp_path / "releases") == []
+
+
+# --- with the libraries of a GPU ----------------------------------------------------------------
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Bundles of this checkout without and with the libraries of a GPU, made into one folder."""
+    wheels = ["numpy-2.0.0-cp311-cp311-linux_x86_64.whl"]
+
+    def fetch(_lock: str, _python: str, house: str, _wheels: str | None) -> None:
+        for name in wheels:
+            (Path(house) / name).write_text(name)
+
+    monkeypatch.setattr(make, "fetch", fetch)
+    key = signer(tmp_path, "ours")
+    (tmp_path / "nothing.lock").write_text("")
+
+    def made() -> str:
+        lock = str(tmp_path / "nothing.lock")
+        return make.make(key=str(key), out=str(tmp_path / "dist"), pythons=["3.11"], lock=lock)
+
+    plain = made()
+    wheels.append("nvidia_cublas_cu12-12.9.3-py3-none-manylinux2014_x86_64.whl")
+    return [plain, made()]
+
+
+def test_a_bundle_for_gpus_has_a_name_and_a_version_of_its_own(two: list[str]) -> None:
+    assert [os.path.basename(file) for file in two] == [
+        f"appliance-{__version__}.tar",
+        f"appliance-{__version__}+gpu.tar",
+    ]
+
+
+def test_both_kinds_of_one_product_lie_on_a_box_side_by_side(
+    two: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who got the wrong one gets the right one of the same product without a new number."""
+
+    def run(*argv: str) -> str:
+        if "venv" in argv:
+            (Path(argv[-1]) / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+        return "3.11" if "-c" in argv else f"appliance, version {__version__}\n"
+
+    monkeypatch.setattr(install, "_run", run)
+    top = str(tmp_path / "top")
+    for file in two:
+        put = install.install(file, str(tmp_path / "ours.signers"), top)
+        assert put.fresh
+        assert put.release.product == __version__
+    there = [one.version for one in install.listed(top)]
+    assert sorted(there) == [__version__, f"{__version__}+gpu"]
+
+
+def test_a_product_with_a_local_part_gets_one_more() -> None:
+    assert make._version("0.2.0+site", ["nvidia_cublas_cu12-1-py3-none-any.whl"]) == (
+        "0.2.0+site.gpu"
+    )

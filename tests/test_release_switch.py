@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from image.release import gate, install, judge, places, report, switch
+from image.release import gate, install, judge, places, switch
 from image.release.bundle import Refused
 from image.release.gate import Part
 
@@ -293,22 +293,3 @@ def test_settings_are_judged_with_what_the_site_laid_over_them(tmp_path: Path) -
     drop_in.write_text(share)
     with pytest.raises(Refused, match="two shares are named"):
         judge.judge(str(file), str(tmp_path), etc=str(etc), account=None)
-
-
-# --- the figures --------------------------------------------------------------------------------
-
-
-def test_a_box_that_has_nothing_yet_says_so(tmp_path: Path) -> None:
-    told = report.report(str(tmp_path), str(tmp_path / "state"))
-    assert (told["jobs"], told["failing"], told["models"]) == ({}, [], {})
-    assert told["backup hours"] is told["free gb"] is None
-
-
-def test_models_are_known_by_their_digests_and_backups_by_their_age(tmp_path: Path) -> None:
-    folder = tmp_path / "models" / "large@0123456789ab"
-    folder.mkdir(parents=True)
-    (folder / "manifest.json").write_text('{"digest": "0123456789abcdef"}')
-    (tmp_path / "backups").mkdir()
-    (tmp_path / "backups" / "ledger-1.db").touch()
-    assert report.models(str(tmp_path)) == {"large": "0123456789ab"}
-    assert report.backup_hours(str(tmp_path)) == 0.0

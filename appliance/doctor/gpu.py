@@ -30,7 +30,10 @@ _SMI: Final = (
 _DRIVER: Final = "/proc/driver/nvidia/version"
 _SECONDS: Final = 30.0
 _LITTLE_MB: Final = 3_000  # a large-v3-turbo in float16, and a turn of it
-REMEDY: Final = "Install NVIDIA's driver and the extra `gpu` (the libraries of CUDA 12)."
+REMEDY: Final = (
+    "Install NVIDIA's driver and the release for GPUs (VERSION+gpu); in a checkout the extra `gpu` "
+    "(the libraries of CUDA 12)."
+)
 
 
 def examine(device: str) -> Iterator[Finding]:
@@ -39,7 +42,7 @@ def examine(device: str) -> Iterator[Finding]:
     usable = asking.program(_COUNT, _SECONDS).plain
     yield whole(device, usable, driver=driver)
     if driver or device == "cuda":
-        yield from libraries(opened())
+        yield from libraries(opened(), device)
         yield from memory(asking.ask(_SMI, _SECONDS))
 
 
@@ -65,8 +68,12 @@ def opened() -> Mapping[str, str | None]:
     return {str(name): None if why is None else str(why) for name, why in told.items()}
 
 
-def libraries(opens: Mapping[str, str | None]) -> Iterator[Finding]:
-    """Does each library open, and what is to be done where one does not?"""
+def libraries(opens: Mapping[str, str | None], device: str) -> Iterator[Finding]:
+    """Does each library open, and what is to be done where one does not?
+
+    An engine that may choose its device then works on the processor; one that may not is down.
+    """
+    level = Level.FAIL if device == "cuda" else Level.WARN
     for name, why in opens.items():
         if why is None:
             yield Finding("gpu-library", Level.OK, f"{name} opens", subject=name)
@@ -74,7 +81,7 @@ def libraries(opens: Mapping[str, str | None]) -> Iterator[Finding]:
             text = f"{name} does not open; the engine's library needs it no more"
             yield Finding("gpu-library", Level.OK, text, subject=name)
         else:
-            yield Finding("gpu-library", Level.FAIL, f"{name} does not open: {why}", REMEDY, name)
+            yield Finding("gpu-library", level, f"{name} does not open: {why}", REMEDY, name)
 
 
 def memory(answer: asking.Answer) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from appliance.engine.server import House, accept
 from appliance.errors import (
     WARNINGS,
     ApplianceError,
+    GpuLibrary,
     GpuMemory,
     ModelCorrupt,
     SettingsInvalid,
@@ -43,10 +44,22 @@ _FRUGAL: Final = "int8"
 
 
 def device_of(engine: EngineSettings) -> str:
-    """cuda where one is present and not refused, else cpu."""
-    if engine.device == "cpu" or not ctranslate2.get_cuda_device_count():
-        return "cpu"
-    return "cuda"
+    """cuda where one is present, not refused and can be computed on, else cpu.
+
+    Raises GpuLibrary where the settings insist on one that is present and cannot.
+    """
+    if (library := lacking(engine)) and engine.device == "cuda":
+        raise GpuLibrary(library=library)
+    return "cuda" if _is_present(engine) and library is None else "cpu"
+
+
+def lacking(engine: EngineSettings) -> str | None:
+    """The library for want of which a GPU is left alone that is present and not refused."""
+    return cuda.lacking() if _is_present(engine) else None
+
+
+def _is_present(engine: EngineSettings) -> bool:
+    return engine.device != "cpu" and ctranslate2.get_cuda_device_count() > 0
 
 
 def best_of(device: str) -> str:
@@ -97,13 +110,6 @@ def batch_of(site: Settings, model: Listener) -> int:
     return Probe(site.state_dir).batch(model)
 
 
-def open_libraries() -> None:
-    """Open CUDA's libraries before the first turn asks for them by name."""
-    for name, why in cuda.open_all(cuda.NEEDED, cuda.lying()).items():
-        if why is not None:  # the model's own error will say what that means
-            log.warning("%s does not open: %s", name, why)
-
-
 def warm_up(site: Settings, batcher: Batcher) -> None:
     """Ask for the first share's model before anybody needs it."""
     said = choices.known(site)
@@ -119,13 +125,13 @@ def warm_up(site: Settings, batcher: Batcher) -> None:
 
 def beat(batcher: Batcher, site: Settings, stopped: threading.Event) -> None:
     """Say every second how it goes, for the page and systemd; and end where a turn never does."""
-    device = device_of(site.engine)
+    where = {"device": device_of(site.engine), "lacking": lacking(site.engine)}
     before: int | None = None
     while not stopped.wait(_BEAT_SECONDS):
         if batcher.stuck_for() > STUCK_SECONDS:
             log.critical("a turn does not end: the engine starts afresh")
             os._exit(TRY_LATER)
-        facts = {"device": device, **batcher.status()}
+        facts = {**where, **batcher.status()}
         pulse.write(site.run_dir, facts)
         before = prove(batcher.turns_ended(), before, facts)
 
@@ -146,8 +152,9 @@ def main() -> int:
     journal.to_stderr("engine")
     os.makedirs(site.run_dir, mode=0o770, exist_ok=True)
     engine = site.engine
-    if device_of(engine) == "cuda":
-        open_libraries()
+    if (library := lacking(engine)) and device_of(engine) == "cpu":
+        idle = GpuLibrary(library=library)
+        log.warning("%s %s", idle, idle.next_step)
     batcher = Batcher(
         lambda name, frugal: loader(site, name, frugal=frugal),
         batch=lambda model: batch_of(site, model),

@@ -272,6 +272,17 @@ class GpuMissing(BoxUnwell):
     )
 
 
+class GpuLibrary(BoxUnwell):
+    """Found before anything is heard: an engine that may choose then works on the processor."""
+
+    code = "node.gpu-library"
+    message = "There is a GPU, but {library} does not open: the engine cannot compute on it."
+    hint = (
+        "Install the release for GPUs (VERSION+gpu, `make release GPU=1`), in a checkout the extra "
+        "`gpu`. To do without: [engine] device = cpu."
+    )
+
+
 class BackupOld(BoxUnwell):
     code = "node.backup-old"
     message = "The ledger was last backed up {age} ago."

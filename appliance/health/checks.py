@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from appliance import pulse, wire
+from appliance import wire
 from appliance.errors import (
     ApplianceError,
     ClockLeapt,
@@ -22,14 +22,13 @@ from appliance.errors import (
     DiskFull,
     DiskLow,
     EngineUnreachable,
-    GpuMissing,
     LedgerDamaged,
     QueueIdle,
     ShareOffline,
     WatchStopped,
     WorkerStopped,
 )
-from appliance.health import alive, holding, isolation, keeping, models, ready, room, telling
+from appliance.health import alive, gpu, holding, isolation, keeping, models, ready, room, telling
 from appliance.health.finding import Finding, Level, named
 from appliance.nouns import UPLOADS
 from appliance.settings import GB, Settings
@@ -164,16 +163,6 @@ def engine(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
         yield named("engine", EngineUnreachable())
     else:
         yield Finding("engine", Level.OK, "the engine answers")
-
-
-def gpu(_ledger: Ledger, settings: Settings) -> Iterator[Finding]:
-    """Does the engine use the GPU that the settings ask for? It says so itself."""
-    device = pulse.read(settings.run_dir).get("device")
-    if settings.engine.device == "cuda" and device == "cpu":
-        yield named("gpu", GpuMissing())
-    elif device in ("cuda", "cpu"):
-        where = "a GPU" if device == "cuda" else "the processor"
-        yield Finding("gpu", Level.OK, f"the engine listens on {where}")
 
 
 def every_share(ledger: Ledger, settings: Settings) -> Iterator[Finding]:
@@ -322,7 +311,11 @@ CHECKS: Final[tuple[Check, ...]] = (
         blocks=ready.THE_BOX,
     ),
     Check("engine", "The engine", engine, _NOTHING, blocks="engine"),
-    Check("gpu", "The GPU", gpu, "Recordings are transcribed, but slowly.", after=("engine",)),
+    Check(
+        *("gpu", "The GPU", gpu.used, "Recordings are transcribed, but slowly."),
+        needs=Level.WARN,
+        after=("engine",),
+    ),
     Check(
         *("model", "A model", models.models),
         "Recordings that ask for it wait, cost nothing and go on by themselves.",

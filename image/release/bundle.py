@@ -35,9 +35,11 @@ LOCK: Final = "requirements.lock"
 WHEELS: Final = "wheels"
 NAMESPACE: Final = "appliance-release"  # a key that signs mail as well signs no release by it
 SIGNER: Final = "release"  # who signs, in the list of signers
+GPU: Final = "gpu"  # at the end of a version: with the libraries of an NVIDIA GPU
 _NAME: Final = re.compile(r"(wheels/)?[A-Za-z0-9_][A-Za-z0-9_.+-]{0,200}")
 _SUM: Final = re.compile(r"([0-9a-f]{64})  (\S+)")
 _VERSION: Final = re.compile(r"[0-9][A-Za-z0-9.+-]{0,62}")
+_WHEEL: Final = re.compile(r"[^-]+-([^-]+)-[^-]+-[^-]+-[^-]+[.]whl")
 _MOST_FILES: Final = 2_000
 _MOST_BYTES: Final = 16_000_000_000
 _KEEP_FREE: Final = 200_000_000  # bytes that are left on the disk whatever a bundle holds
@@ -51,12 +53,25 @@ class Refused(Exception):
 class Release:
     """What a bundle says of itself."""
 
-    version: str
+    version: str  # of the bundle: «0.2.0», or «0.2.0+gpu»
     commit: str  # of the checkout that it was made of; "": unknown
     wheel: str  # the product's own, below wheels/
     pythons: tuple[str, ...]  # «3.11»: for which wheels are there
     machine: str  # as `uname -m` says
     digest: str  # sha256 of the sums: tells this bundle from every other
+
+    @property
+    def product(self) -> str:
+        """What its program calls itself: two bundles may be of one product."""
+        return version_of(self.wheel)
+
+
+def version_of(wheel: str) -> str:
+    """What a wheel's name says (packaging.python.org, binary distribution format)."""
+    found = _WHEEL.fullmatch(wheel)
+    if found is None:
+        raise Refused(f"{wheel[:80]!r} is no name of a wheel")
+    return found.group(1)
 
 
 def opened(bundle: str, signers: str, folder: str) -> Release:

@@ -130,8 +130,8 @@ def _make(release: Release, incoming: str, path: str, python: str) -> None:
     for name in (bundle.SUMS, bundle.FACTS):
         shutil.copy(os.path.join(incoming, name), os.path.join(path, name))
     told = _run(os.path.join(path, "bin/appliance"), "--version").strip()
-    if not told.endswith(release.version):
-        raise Refused(f"it calls itself {told!r} and not {release.version}")
+    if not told.endswith(release.product):
+        raise Refused(f"it calls itself {told!r} and not {release.product}")
     os.sync()  # after a power cut it is complete, or says that it is not
     with open(os.path.join(path, _COMPLETE), "xb") as stream:
         os.fsync(stream.fileno())

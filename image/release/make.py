@@ -4,7 +4,7 @@
 
 In: the checkout, requirements.lock, an index that pip knows (or a folder of wheels), a key of
 ssh. Out: one file that installs without any network. What goes into it was compared with the
-hashes of the lock file.
+hashes of the lock file. One with the libraries of a GPU is VERSION+gpu.
 
 Not here: what is believed of it (bundle).
 """
@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +35,7 @@ _PLATFORMS: Final = (
     f"linux_{MACHINE}",
     "any",
 )
+_NVIDIAS: Final = "nvidia_"  # wheels of the extra `gpu` alone
 _EPOCH: Final = 315_532_800  # 1980: no zip and no tar knows an earlier day than this
 
 
@@ -85,7 +85,7 @@ def make(
         for python in pythons:
             fetch(lock, python, house, wheels)
         shutil.copy(lock, os.path.join(folder, bundle.LOCK))
-        version = _version(own)
+        version = _version(bundle.version_of(own), os.listdir(house))
         facts = {
             "version": version,
             "commit": _commit(top),
@@ -127,12 +127,14 @@ def fetch(lock: str, python: str, house: str, wheels: str | None) -> None:
     subprocess.run(argv, check=True)
 
 
-def _version(wheel: str) -> str:
-    """What a wheel's name says (packaging.python.org, binary distribution format)."""
-    found = re.fullmatch(r"[^-]+-([^-]+)-[^-]+-[^-]+-[^-]+\.whl", wheel)
-    if found is None:
-        raise ValueError(f"{wheel!r} is no name of a wheel")
-    return found.group(1)
+def _version(product: str, wheels: Sequence[str]) -> str:
+    """Of a bundle with these wheels: one for GPUs has a version of its own (PEP 440, local part).
+
+    A box tells releases by their versions: two bundles of one would be one release to it.
+    """
+    if not any(name.startswith(_NVIDIAS) for name in wheels):
+        return product
+    return f"{product}{'.' if '+' in product else '+'}{bundle.GPU}"
 
 
 def _commit(top: str) -> str:

@@ -16,6 +16,7 @@ import ssl
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Container
 from typing import Any, Final
 
 from . import gate, switch
@@ -29,19 +30,24 @@ _GB: Final = 1e9
 
 def report(top: str, state: str = _STATE) -> dict[str, object]:
     """What a fleet is asked about every box; a figure that is not to be had is None."""
-    checks = _said(top, "check")
-    jobs = Counter(str(one["state"]) for one in _said(top, "jobs", "list", "--limit", _JOBS))
+    checks = _said(top, "check", answers=(0, 1))  # 1: it answers, and something is wrong
+    jobs = _said(top, "jobs", "list", "--limit", _JOBS)
     return {
         "ready": gate.is_ready(),
         "down": [part.name for part in gate.parts() if part.state != "active"],
-        "jobs": dict(jobs),
-        "failing": sorted(one["code"] for one in checks if one["level"] == "FAIL"),
+        "jobs": None if jobs is None else dict(Counter(str(one["state"]) for one in jobs)),
+        "failing": None if checks is None else failing(checks),
         "free gb": round(shutil.disk_usage(state).free / _GB, 1) if os.path.isdir(state) else None,
         "backup hours": backup_hours(state),
         "models": models(state),
         "leaks": leaks(),
         "certificate days": certificate_days(),
     }
+
+
+def failing(checks: list[dict[str, Any]]) -> list[str]:
+    """What is wrong, by the names of the checks."""
+    return sorted(str(one["code"]) for one in checks if one["level"] == "FAIL")
 
 
 def backup_hours(state: str) -> float | None:
@@ -82,11 +88,12 @@ def leaks() -> int | None:
         return None
 
 
-def _said(top: str, *words: str) -> list[dict[str, Any]]:
-    """Rows that a verb of the release that runs prints; none where it does not answer."""
+def _said(top: str, *words: str, answers: Container[int] = (0,)) -> list[dict[str, Any]] | None:
+    """Rows that a verb of the release that runs prints; None where it does not answer."""
+    current = os.path.join(top, "current")
     try:
-        told = switch.as_us(os.path.join(top, "current"), "--json", *words, why="it does not say")
-        rows: list[dict[str, Any]] = json.loads(told)
+        told = switch.as_us(current, "--json", *words, why="it does not say", answers=answers)
+        rows = json.loads(told)
     except (Refused, OSError, ValueError):
-        return []
-    return rows
+        return None
+    return rows if isinstance(rows, list) else None

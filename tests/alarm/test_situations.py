@@ -265,6 +265,14 @@ def test_a_gpu_that_is_wanted_and_hidden(tmp_path: Path, receiver: Web) -> None:
         box.recovers("gpu")
 
 
+def test_a_gpu_whose_libraries_do_not_open(tmp_path: Path, receiver: Web) -> None:
+    with tower(tmp_path, receiver) as box:
+        pulse.write(box.settings.run_dir, {"device": "cpu", "lacking": "libcublas.so.12"})
+        box.tells("gpu", "libcublas.so.12", code="node.gpu-library", level="warn", ready=True)
+        pulse.write(box.settings.run_dir, {"device": "cuda", "lacking": None})
+        box.recovers("gpu")
+
+
 def test_a_backup_that_is_older_than_a_day(box: Tower) -> None:
     folder = box.settings.state(backups.FOLDER)
     for name in os.listdir(folder):
