@@ -99,13 +99,26 @@ def test_a_box_that_is_well_for_a_moment_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "part", [Part("appliance-web.service", "failed", 0), Part("appliance-web.service", "active", 2)]
+    ("state", "counts", "seconds"),
+    [
+        ("failed", [0], 0),
+        ("active", [5, 6, 7], 1),  # a look each half second
+        ("active", [5, 0, 1, 2], 1.5),  # somebody started it meanwhile
+    ],
 )
-def test_nobody_waits_for_a_part_that_is_lost(part: Part) -> None:
-    wrong, after = waited(lambda _now: [*WELL, part])
+def test_nobody_waits_for_a_part_that_is_lost(
+    state: str, counts: list[int], seconds: float
+) -> None:
+    looks = iter(counts)
+    wrong, after = waited(lambda _now: [*WELL, Part("appliance-web.service", state, next(looks))])
     assert wrong is not None
     assert wrong.startswith("appliance-web.service")
-    assert after == 0
+    assert after == seconds
+
+
+def test_an_engine_that_was_idle_now_and_then_is_not_lost() -> None:
+    """It ends by itself, and systemd counts that as it counts a crash."""
+    assert waited(lambda _now: [*WELL, Part("appliance-engine.service", "active", 7)])[0] is None
 
 
 def test_a_page_that_says_it_cannot_work_is_believed_where_it_could_before() -> None:
