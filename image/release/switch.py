@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -237,12 +236,10 @@ def _turn(top: str, version: str, name: str = "current") -> None:
 def _thin_out(top: str) -> None:
     """Remove the oldest releases; never the one that runs, nor the one before."""
     there = [one.version for one in install.listed(top)]
-    kept = {current(top), current(top, "previous")}
+    kept = install.named(top)
     spare = [version for version in there if version not in kept]
     for version in spare[: max(0, len(there) - _KEEP)]:
-        path = install.folder(top, version)
-        os.unlink(os.path.join(path, "complete"))  # from here on it is half a release
-        shutil.rmtree(path, ignore_errors=True)
+        install.remove(install.folder(top, version))
 
 
 def as_us(release: str, *words: str, why: str, answers: Container[int] = (0,)) -> str:
