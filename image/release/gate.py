@@ -43,6 +43,11 @@ def parts() -> list[Part]:
     return [_part(name) for name in names if name.startswith("appliance-")]
 
 
+def is_coming() -> bool:
+    """Tell whether systemd has the target before it, as on the way up."""
+    return bool(_shown(TARGET, "Job").get("Job"))
+
+
 def answer(path: str, door: str = DOOR) -> int:
     """The status with which the page answers, 0 for none."""
     connection = http.client.HTTPConnection("localhost", timeout=_ANSWER_SECONDS)
