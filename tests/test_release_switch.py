@@ -284,12 +284,16 @@ def test_what_is_not_installed_is_not_tried(tmp_path: Path) -> None:
 # --- settings -----------------------------------------------------------------------------------
 
 
-def test_settings_are_judged_with_what_the_site_laid_over_them(tmp_path: Path) -> None:
-    """Right by itself, and no part would start with it: two shares of one name."""
-    command = tmp_path / "current" / "bin" / "appliance"
+def this_one_runs(top: Path) -> None:
+    command = top / "current" / "bin" / "appliance"
     command.parent.mkdir(parents=True)
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m appliance "$@"\n')
     command.chmod(0o755)
+
+
+def test_settings_are_judged_with_what_the_site_laid_over_them(tmp_path: Path) -> None:
+    """Right by itself, and no part would start with it: two shares of one name."""
+    this_one_runs(tmp_path)
     etc, file = tmp_path / "etc", tmp_path / "new.toml"
     share = '[[share]]\nname = "dictation"\nroot = "/srv/dictation"\n'
     file.write_text(share)
@@ -299,4 +303,21 @@ def test_settings_are_judged_with_what_the_site_laid_over_them(tmp_path: Path) -
     judge.judge(str(file), str(tmp_path), etc=str(etc), account=None)
     drop_in.write_text(share)
     with pytest.raises(Refused, match="two shares are named"):
+        judge.judge(str(file), str(tmp_path), etc=str(etc), account=None)
+
+
+def test_settings_that_say_where_the_state_lies_are_judged_by_that(tmp_path: Path) -> None:
+    """Else the judge would find right what ends every part: a share in the state."""
+    this_one_runs(tmp_path)
+    etc, file = tmp_path / "etc", tmp_path / "new.toml"
+    (etc / "conf.d").mkdir(parents=True)
+    node = '[node]\nstate_dir = "/srv"\n'
+    share = '[[share]]\nname = "dictation"\nroot = "/srv/dictation"\n'
+    file.write_text(node + share)
+    with pytest.raises(Refused, match="lie inside each other"):
+        judge.judge(str(file), str(tmp_path), etc=str(etc), account=None)
+    file.write_text(share)
+    judge.judge(str(file), str(tmp_path), etc=str(etc), account=None)
+    (etc / "conf.d" / "20-site.toml").write_text(node)
+    with pytest.raises(Refused, match="lie inside each other"):
         judge.judge(str(file), str(tmp_path), etc=str(etc), account=None)
