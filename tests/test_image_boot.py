@@ -153,6 +153,42 @@ def test_the_release_says_in_words_what_is_wrong(
     assert take.take(at) == ["appliance.toml was taken from the boot partition."]
 
 
+@pytest.mark.parametrize("said", ['"/srv"', '""', '"/data"', "4"])
+def test_the_state_of_a_box_is_led_nowhere_else(said: str, at: Places) -> None:
+    """Every part would end: the share lies in there, or the sandbox is closed to it."""
+    Path(at.esp, "appliance.toml").write_text(f"[node]\nstate_dir = {said}\n")
+    (told,) = take.take(at, right)
+    assert "node.state_dir: leave it out" in told
+    assert Path(at.esp, "appliance.toml.ERROR.txt").exists()
+    Path(at.esp, "appliance.toml").write_text(f'[node]\nstate_dir = "{asked.STATE}"\n')
+    assert take.take(at, right) == ["appliance.toml was taken from the boot partition."]
+
+
+@pytest.mark.parametrize(
+    ("main", "beside", "told"),
+    [
+        ("[node]\nspool_gb = 1.0\n", "", asked.STATE),
+        ("[node]\nstate_dir = '/srv'\n", "", None),
+        ("", "[node]\nstate_dir = '/srv'\n", None),
+        ("node = 1\n", "[node\n", asked.STATE),
+    ],
+)
+def test_where_files_say_where_the_state_lies_they_are_judged_by_that(
+    main: str, beside: str, told: str | None, at: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Mapping[str, str]] = []
+
+    def run(*argv: str, more: Mapping[str, str], **_more: object) -> object:
+        seen.append(more)
+        return subprocess.CompletedProcess(argv, 0, "", "")
+
+    monkeypatch.setattr(asked, "run", run)
+    Path(at.etc, "appliance.toml").write_text(main)
+    Path(at.etc, "conf.d/20-site.toml").write_text(beside)
+    asked.appliance("settings", "check", settings=f"{at.etc}/appliance.toml")
+    assert seen[0].get("APPLIANCE_STATE_DIR") == told
+
+
 def test_an_end_that_an_editor_added_is_no_obstacle(at: Places) -> None:
     Path(at.esp, "Appliance.toml.txt").write_text("[worker]\ncount = 2\n")
     assert take.take(at, right) == ["Appliance.toml.txt was taken from the boot partition."]

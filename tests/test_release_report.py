@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,20 @@ def test_models_are_known_by_their_digests_and_backups_by_their_age(tmp_path: Pa
     (tmp_path / "backups" / "ledger-1.db").touch()
     assert report.models(str(tmp_path)) == {"large": "0123456789ab"}
     assert report.backup_hours(str(tmp_path)) == 0.0
+
+
+def test_what_is_no_small_manifest_hangs_and_fills_nothing(tmp_path: Path) -> None:
+    """The account of the service writes there, and root reads."""
+    made = {name: tmp_path / "models" / name / "manifest.json" for name in "abcdef"}
+    for file in made.values():
+        file.parent.mkdir(parents=True)
+    os.mkfifo(made["a"])
+    made["b"].symlink_to("/dev/zero")
+    (tmp_path / "other.json").write_text('{"digest": "of another"}')
+    made["c"].symlink_to(tmp_path / "other.json")
+    made["d"].write_text('["no table"]')
+    made["e"].write_text("[" * 100_000)
+    made["f"].write_text('{"digest": "0123", "more": "' + "x" * report._MOST + '"}')
+    (tmp_path / "models" / "g").mkdir()
+    (tmp_path / "models" / "g" / "manifest.json").write_text('{"digest": "0123"}')
+    assert report.models(str(tmp_path)) == {"g": "0123"}

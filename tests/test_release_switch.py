@@ -1,4 +1,4 @@
-"""What of a release lies elsewhere on the box, when a box is well, and a trial that was cut off."""
+"""What of a release lies elsewhere on the box, and a trial that was cut off."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from image.release import gate, install, judge, places, switch
 from image.release.bundle import Refused
-from image.release.gate import Part
 
 
 def release(top: Path, version: str, *units: str) -> Path:
@@ -49,75 +47,6 @@ def test_what_a_release_does_not_have_any_more_goes_and_the_rest_is_its_own(tmp_
     assert (folder / "appliance-web.service").read_text() == "# of 2\n"
 
 
-# --- the gate -----------------------------------------------------------------------------------
-
-
-class Clock:
-    """Time that passes when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-def waited(
-    look: Callable[[float], list[Part]],
-    ask: Callable[[float], int] = lambda _now: 200,
-    *,
-    ready: bool = True,
-) -> tuple[str | None, float]:
-    clock = Clock()
-    wrong = gate.wait(
-        45,
-        ready=ready,
-        look=lambda: look(clock.now),
-        ask=lambda _path: ask(clock.now),
-        clock=lambda: clock.now,
-        sleep=clock.sleep,
-    )
-    return wrong, clock.now
-
-
-WELL = [Part("appliance-worker.service", "active", 0)]
-
-
-def test_a_box_is_well_when_it_has_been_so_for_a_while() -> None:
-    wrong, after = waited(lambda _now: WELL)
-    assert wrong is None
-    assert 5 < after < 10
-
-
-def test_a_box_that_is_well_for_a_moment_is_not() -> None:
-    def look(now: float) -> list[Part]:
-        return WELL if now % 4 < 2 else [Part("appliance-worker.service", "activating", 1)]
-
-    wrong, after = waited(look)
-    assert wrong == "appliance-worker.service is activating"
-    assert after < 60
-
-
-@pytest.mark.parametrize(
-    "part", [Part("appliance-web.service", "failed", 0), Part("appliance-web.service", "active", 2)]
-)
-def test_nobody_waits_for_a_part_that_is_lost(part: Part) -> None:
-    wrong, after = waited(lambda _now: [*WELL, part])
-    assert wrong is not None
-    assert wrong.startswith("appliance-web.service")
-    assert after == 0
-
-
-def test_a_page_that_says_it_cannot_work_is_believed_where_it_could_before() -> None:
-    asked = {True: lambda _now: 503, False: lambda _now: 200}
-    assert waited(lambda _now: WELL, asked[True])[0] == "the page says 503 to /readyz"
-    assert waited(lambda _now: WELL, asked[False], ready=False)[0] is None
-
-
-def test_a_box_without_parts_is_not_well() -> None:
-    assert waited(lambda _now: [])[0] == "there is nothing that runs"
-
-
 # --- a trial ------------------------------------------------------------------------------------
 
 
@@ -127,6 +56,7 @@ def test_a_trial_that_a_power_cut_ended_ends_with_the_release_before(
     placed: list[str] = []
     monkeypatch.setattr(places, "place", placed.append)
     monkeypatch.setattr(places, "take_effect", lambda: None)
+    monkeypatch.setattr(gate, "is_coming", lambda: False)
     one = release(tmp_path, "1", "appliance-web.service")
     release(tmp_path, "2", "appliance-web.service")
     os.symlink("releases/2", tmp_path / "current")
@@ -145,6 +75,7 @@ class Box:
         self.asked: list[str] = []
         self.wrong: dict[str, str] = {}
         self.ends: list[int] = []  # what SIGINT would have done in there
+        self.comes_up = False  # at a boot that starts the target
         monkeypatch.setattr(places, "place", lambda _release: True)
         monkeypatch.setattr(places, "take_effect", lambda: None)
         monkeypatch.setattr(switch, "SETTINGS", str(top / "none.toml"))
@@ -152,6 +83,7 @@ class Box:
         monkeypatch.setattr(switch, "_systemctl", self._systemctl)
         monkeypatch.setattr(switch, "_thin_out", lambda _top: None)
         monkeypatch.setattr(gate, "is_ready", lambda: True)
+        monkeypatch.setattr(gate, "is_coming", lambda: self.comes_up)
         monkeypatch.setattr(gate, "wait", lambda *_asked, **_more: self._judged())
 
     def _note(self, what: str, path: str) -> None:
@@ -159,12 +91,19 @@ class Box:
 
     def _systemctl(self, *words: str) -> int:
         if words[0] == "start":
+            assert words[1] == "--no-block"
             self.asked.append(f"start {switch.current(self.top)}")
             self.ends.append(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
         return 0
 
     def _judged(self) -> str | None:
         return self.wrong.get(switch.current(self.top) or "")
+
+
+def turned(box: Box, version: str, name: str = "current") -> None:
+    link = os.path.join(box.top, name)
+    os.unlink(link)
+    os.symlink(f"releases/{version}", link)
 
 
 @pytest.fixture
@@ -174,6 +113,75 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
     os.symlink("releases/2", tmp_path / "current")
     os.symlink("releases/1", tmp_path / "previous")
     return Box(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(("comes_up", "asked"), [(True, ["start 2"]), (False, [])])
+def test_what_only_the_release_before_has_is_started_in_that_boot(
+    comes_up: bool, asked: list[str], box: Box
+) -> None:
+    """Not where the boot ends at a rescue shell: there nothing of ours is to start."""
+    turned(box, "3")
+    Path(box.top, "trial").write_text("2\n")
+    box.comes_up = comes_up
+    assert switch.settle(box.top) == "2"
+    assert box.asked == asked
+
+
+@pytest.mark.parametrize("at_boot", [True, False])
+def test_what_was_found_well_stays_when_it_is_cut_off_there(
+    at_boot: bool, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Cut(BaseException):
+        pass
+
+    def cut(path: str) -> None:
+        if path.endswith("trial"):
+            raise Cut
+        unlink(path)
+
+    unlink = switch._unlink
+    with monkeypatch.context() as during:
+        during.setattr(switch, "_unlink", cut)
+        with pytest.raises(Cut):
+            switch.activate(box.top, "3")
+    assert os.path.exists(os.path.join(box.top, "trial"))
+    before = list(box.asked)
+    if at_boot:
+        box.comes_up = True
+        assert switch.settle(box.top) is None
+    else:
+        assert switch.activate(box.top, "3").version == "3"
+    assert box.asked == before
+    assert not os.path.exists(os.path.join(box.top, "trial"))
+    assert (switch.current(box.top), switch.current(box.top, "previous")) == ("3", "2")
+
+
+def test_a_link_that_cannot_be_turned_undoes_nothing_at_the_next_boot(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(top: str, version: str, name: str = "current") -> None:
+        if name == "previous":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        turn(top, version, name)
+
+    turn = switch._turn
+    monkeypatch.setattr(switch, "_turn", full)
+    with pytest.raises(OSError, match="No space"):
+        switch.activate(box.top, "3")
+    assert switch.settle(box.top) is None
+    assert switch.current(box.top) == "3"
+
+
+def test_a_release_is_not_before_itself(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command of old left that was cut off: nothing to go back to, and no trial is over."""
+    turned(box, "2", "previous")
+    with pytest.raises(Refused, match="no release before"):
+        switch.back(box.top)
+    monkeypatch.setattr(gate, "wait", lambda *_asked, **_more: pytest.fail("the plug is pulled"))
+    with pytest.raises(pytest.fail.Exception):
+        switch.activate(box.top, "3")
+    assert switch.settle(box.top) == "2"
+    assert switch.current(box.top) == "2"
 
 
 def test_no_key_ends_a_change_in_its_middle(box: Box) -> None:
@@ -186,8 +194,7 @@ def test_no_key_ends_a_change_in_its_middle(box: Box) -> None:
 @pytest.mark.parametrize("wanted", ["2", "3"])
 def test_a_change_that_was_cut_short_is_ended_before_another(box: Box, wanted: str) -> None:
     """Killed between the turn and the verdict: 3 was found well by nobody."""
-    os.unlink(os.path.join(box.top, "current"))
-    os.symlink("releases/3", os.path.join(box.top, "current"))
+    turned(box, "3")
     Path(box.top, "trial").write_text("2\n")
     done = switch.activate(box.top, wanted)
     assert (done.version, done.changed, done.well) == (wanted, True, True)
@@ -277,12 +284,16 @@ def test_what_is_not_installed_is_not_tried(tmp_path: Path) -> None:
 # --- settings -----------------------------------------------------------------------------------
 
 
-def test_settings_are_judged_with_what_the_site_laid_over_them(tmp_path: Path) -> None:
-    """Right by itself, and no part would start with it: two shares of one name."""
-    command = tmp_path / "current" / "bin" / "appliance"
+def this_one_runs(top: Path) -> None:
+    command = top / "current" / "bin" / "appliance"
     command.parent.mkdir(parents=True)
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m appliance "$@"\n')
     command.chmod(0o755)
+
+
+def test_settings_are_judged_with_what_the_site_laid_over_them(tmp_path: Path) -> None:
+    """Right by itself, and no part would start with it: two shares of one name."""
+    this_one_runs(tmp_path)
     etc, file = tmp_path / "etc", tmp_path / "new.toml"
     share = '[[share]]\nname = "dictation"\nroot = "/srv/dictation"\n'
     file.write_text(share)
@@ -292,4 +303,21 @@ def test_settings_are_judged_with_what_the_site_laid_over_them(tmp_path: Path) -
     judge.judge(str(file), str(tmp_path), etc=str(etc), account=None)
     drop_in.write_text(share)
     with pytest.raises(Refused, match="two shares are named"):
+        judge.judge(str(file), str(tmp_path), etc=str(etc), account=None)
+
+
+def test_settings_that_say_where_the_state_lies_are_judged_by_that(tmp_path: Path) -> None:
+    """Else the judge would find right what ends every part: a share in the state."""
+    this_one_runs(tmp_path)
+    etc, file = tmp_path / "etc", tmp_path / "new.toml"
+    (etc / "conf.d").mkdir(parents=True)
+    node = '[node]\nstate_dir = "/srv"\n'
+    share = '[[share]]\nname = "dictation"\nroot = "/srv/dictation"\n'
+    file.write_text(node + share)
+    with pytest.raises(Refused, match="lie inside each other"):
+        judge.judge(str(file), str(tmp_path), etc=str(etc), account=None)
+    file.write_text(share)
+    judge.judge(str(file), str(tmp_path), etc=str(etc), account=None)
+    (etc / "conf.d" / "20-site.toml").write_text(node)
+    with pytest.raises(Refused, match="lie inside each other"):
         judge.judge(str(file), str(tmp_path), etc=str(etc), account=None)

@@ -5,9 +5,12 @@ Not here: what is made of their answers.
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import json
 import os
 import subprocess
+import tomllib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -34,9 +37,21 @@ def run(
 def appliance(*words: str, settings: str = SETTINGS) -> subprocess.CompletedProcess[str]:
     """Run a verb of the release that runs, as the account of the box; raises as `run`."""
     more = {"APPLIANCE_SETTINGS": settings}
-    if settings != SETTINGS:  # only the box's own file says by its name where the state lies
+    # Only the box's own file says by its name where the state lies. What a file says itself is what
+    # the parts would start with, and the environment would only hide it.
+    beside = glob.glob(os.path.join(os.path.dirname(settings), "conf.d", "*.toml"))
+    if settings != SETTINGS and not any(state_said(file) for file in (settings, *beside)):
         more["APPLIANCE_STATE_DIR"] = STATE
     return run(_COMMAND, *words, more=more, account=ACCOUNT)
+
+
+def state_said(file: str) -> list[object]:
+    """What a file of settings says of where the state lies: one word of it, or none."""
+    # What cannot be read is for the release to name.
+    with contextlib.suppress(OSError, ValueError, RecursionError), open(file, "rb") as stream:
+        node = tomllib.load(stream).get("node")
+        return [node["state_dir"]] if isinstance(node, dict) and "state_dir" in node else []
+    return []
 
 
 def addresses() -> list[str]:

@@ -121,6 +121,11 @@ def _settings(text: str, at: Places, judge: Judge) -> None:
             shutil.copy(os.path.join(beside, name), os.path.join(folder, "conf.d"))
     ours = os.path.join(folder, SETTINGS)
     asked.write(ours, text)
+    if any(said != asked.STATE for said in asked.state_said(ours)):
+        shutil.rmtree(folder)
+        raise Wrong(
+            f"node.state_dir: leave it out; only {asked.STATE} is open to the parts of a box."
+        )
     why = judge(os.path.join(folder, "appliance.toml"))
     shutil.rmtree(folder)
     if why is not None:

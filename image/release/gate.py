@@ -11,14 +11,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 TARGET: Final = "appliance.target"
 DOOR: Final = "/run/appliance/web.sock"
 _ANSWER_SECONDS: Final = 5.0
 _STEADY_SECONDS: Final = 6.0  # longer than the pause before a part that crashed begins again
-_CRASHES: Final = 2  # of one part: it will not get better
+_CRASHES: Final = 2  # of one part while we look: it will not get better
 _PAUSE_SECONDS: Final = 0.5
 _OK: Final = 200
 
@@ -41,6 +41,11 @@ def parts() -> list[Part]:
     """Everything that the target wants."""
     names = sorted(_shown(TARGET, "Wants").get("Wants", "").split())
     return [_part(name) for name in names if name.startswith("appliance-")]
+
+
+def is_coming() -> bool:
+    """Tell whether systemd has the target before it, as on the way up."""
+    return bool(_shown(TARGET, "Job").get("Job"))
 
 
 def answer(path: str, door: str = DOOR) -> int:
@@ -75,9 +80,10 @@ def wait(
     release it runs. Ends sooner than after `patience` seconds where a part is lost for good.
     """
     until = clock() + patience
+    first: dict[str, int] = {}
     well_since: float | None = None
     while True:
-        found = look()
+        found = [_since(one, first) for one in look()]
         lost = next((one for one in found if one.is_lost), None)
         if lost is not None:
             return f"{lost.name} {lost.state}, begun again {lost.crashes} times"
@@ -103,6 +109,16 @@ def _wrong(found: list[Part], ask: Callable[[str], int], *, ready: bool) -> str 
     path = "/readyz" if ready else "/healthz"
     status = ask(path)
     return None if status == _OK else f"the page says {status or 'nothing'} to {path}"
+
+
+def _since(part: Part, first: dict[str, int]) -> Part:
+    """The part with what it crashed since we look.
+
+    systemd counts since somebody started it, and an engine that was idle ends by design.
+    """
+    # Whoever starts it meanwhile begins the count anew.
+    first[part.name] = min(part.crashes, first.get(part.name, part.crashes))
+    return replace(part, crashes=part.crashes - first[part.name])
 
 
 def _part(name: str) -> Part:

@@ -2,7 +2,8 @@
 
 Each release is a virtual environment of the box's own Python: `releases/VERSION/bin/appliance`.
 It is made where it stays, since its programs name their interpreter by its path; a file
-`complete` says that it was made to the end, and what has none is made anew.
+`complete` says that it was made to the end; what has none is swept away by the next install, or
+disks would fill up with halves.
 
 Not here: what is believed (bundle), when it begins to be used (switch).
 """
@@ -57,6 +58,25 @@ def listed(top: str) -> Iterator[Release]:
         yield bundle.read(path)
 
 
+def named(top: str) -> set[str]:
+    """The versions that the box may need: that runs, that ran before, that a trial goes back to."""
+    found = set()
+    for link in ("current", "previous"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add(os.path.basename(os.readlink(os.path.join(top, link))))
+    trial = os.path.join(top, "trial")
+    with contextlib.suppress(FileNotFoundError), open(trial, encoding="utf-8") as stream:
+        found.add(stream.read().strip())
+    return found
+
+
+def remove(path: str) -> None:
+    """Take a release away; cut short it is half a release, and never taken for a whole one."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(path, _COMPLETE))
+    shutil.rmtree(path, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def alone(top: str) -> Iterator[None]:
     """One change of the releases below `top` at a time. Raises Refused."""
@@ -80,9 +100,7 @@ def install(file: str, signers: str, top: str, *, python: str = PYTHON) -> Put:
 
 def _install(file: str, signers: str, top: str, python: str) -> Put:
     os.makedirs(os.path.join(top, "releases"), exist_ok=True)
-    for name in os.listdir(top):
-        if name.startswith(_INCOMING):  # of one that was killed
-            shutil.rmtree(os.path.join(top, name), ignore_errors=True)
+    _sweep(top)
     with tempfile.TemporaryDirectory(dir=top, prefix=_INCOMING) as incoming:
         release = bundle.opened(file, signers, incoming)
         _fits(release, python)
@@ -93,14 +111,26 @@ def _install(file: str, signers: str, top: str, python: str) -> Put:
                     f"another release is installed as {release.version}: raise the number"
                 )
             return Put(release, path, fresh=False)
-        shutil.rmtree(path, ignore_errors=True)
+        remove(path)
         try:
             _make(release, incoming, path, python)
-        except subprocess.CalledProcessError as error:
-            shutil.rmtree(path, ignore_errors=True)
+        except BaseException as error:  # whatever ends it: half a release helps nobody
+            remove(path)
+            if not isinstance(error, subprocess.CalledProcessError):
+                raise
             told = (error.stderr or error.stdout or "").strip().splitlines()
             raise Refused(f"it cannot be installed: {told[-1] if told else error}") from error
     return Put(release, path, fresh=True)
+
+
+def _sweep(top: str) -> None:
+    """Remove what installs left that were killed, and half releases that nothing names."""
+    for name in os.listdir(top):
+        if name.startswith(_INCOMING):
+            shutil.rmtree(os.path.join(top, name), ignore_errors=True)
+    for version in set(os.listdir(folder(top, ""))) - named(top):
+        if not is_complete(folder(top, version)):
+            shutil.rmtree(folder(top, version), ignore_errors=True)
 
 
 def as_row(release: Release) -> dict[str, object]:

@@ -8,10 +8,13 @@ Not here: what there is to set (the release that runs judges it).
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 import shutil
 import subprocess
 import tempfile
+import tomllib
 from typing import Final
 
 from .bundle import Refused
@@ -35,9 +38,11 @@ def judge(file: str, top: str, *, etc: str = ETC, account: str | None = _ACCOUNT
             "PATH": "/usr/bin:/bin",
             "LC_ALL": "C.UTF-8",
             "APPLIANCE_SETTINGS": tried,
-            # The box's own file says by its name where its state lies.
-            "APPLIANCE_STATE_DIR": STATE,
         }
+        # The box's own file says by its name where its state lies, unless it says so itself: then
+        # that is what the parts would start with, and the environment would only hide it.
+        if not any(map(_names_its_state, [tried, *glob.glob(f"{folder}/conf.d/*.toml")])):
+            environment["APPLIANCE_STATE_DIR"] = STATE
         told = subprocess.run(
             [os.path.join(top, "current", "bin", "appliance"), "settings", "check"],
             user=account, group=account, extra_groups=None if account is None else [],
@@ -46,6 +51,14 @@ def judge(file: str, top: str, *, etc: str = ETC, account: str | None = _ACCOUNT
         if told.returncode:
             why = (told.stderr or told.stdout).strip()
             raise Refused(why.replace(tried, file).replace(folder, etc))
+
+
+def _names_its_state(file: str) -> bool:
+    # What cannot be read is for the release to name.
+    with contextlib.suppress(OSError, ValueError, RecursionError), open(file, "rb") as stream:
+        node = tomllib.load(stream).get("node")
+        return isinstance(node, dict) and "state_dir" in node
+    return False
 
 
 def _let_read(folder: str, account: str | None) -> None:

@@ -5,6 +5,7 @@
 
 `current` is a link that is replaced in one step; `trial` stands beside it from the turn until the
 box was found well, so that a power cut in between ends with the old release (`settle`, at boot).
+That `previous` names the release before is the last word: from then on the change is done.
 The ledger is never taken back: migrations only add, and the release before reads what they leave.
 
 Not here: how a release gets on the box (install), what well means (gate).
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -92,18 +92,38 @@ def back(top: str, *, leave: str | None = None, patience: float = PATIENCE) -> S
     if leave is not None and now is not None and now != leave:
         return Switched(now, changed=False)
     before = current(top, "previous")
-    if before is None:
+    if before is None or before == now:  # the same: a command of old was cut off
         raise Refused("there is no release before this one")
     return activate(top, before, patience=patience)
 
 
 def settle(top: str) -> str | None:
     """At boot, before anything runs: end a trial that a power cut ended. The version put back."""
+    was = _turn_back(top)
+    # This boot counted up what to start from the units of the other release. One that only this
+    # release has is started as well: in its turn, and only where the boot starts ours at all.
+    if was and gate.is_coming():
+        _systemctl("start", "--no-block", gate.TARGET)
+    return was
+
+
+def _on_trial(top: str) -> str | None:
+    """The version that a trial goes back to; None where there is no trial, or it is over."""
     trial = os.path.join(top, "trial")
     try:
         with open(trial, encoding="utf-8") as stream:
             was = stream.read().strip()
     except FileNotFoundError:
+        return None
+    if was and was == current(top, "previous") != current(top):
+        _unlink(trial)  # it was found well, and this was all that was left to do
+        return None
+    return was
+
+
+def _turn_back(top: str) -> str | None:
+    was = _on_trial(top)
+    if was is None:
         return None
     path = install.folder(top, was)
     if was and install.is_complete(path):
@@ -113,7 +133,7 @@ def settle(top: str) -> str | None:
             places.take_effect()
         except (OSError, subprocess.CalledProcessError) as error:  # whatever there is may do
             sys.stderr.write(f"its parts cannot be put: {_why(error)}\n")
-    os.unlink(trial)
+    _unlink(os.path.join(top, "trial"))
     return was
 
 
@@ -127,6 +147,8 @@ def _try(top: str, was: str | None, version: str, patience: float) -> Switched:
     _prepare(top, was, new)
     ready = was is not None and gate.is_ready()
     with _undisturbed():
+        if was == current(top, "previous"):  # a command of old was cut off; it would end the trial
+            _unlink(os.path.join(top, "previous"))
         _write(os.path.join(top, "trial"), was or "")
         begun = time.monotonic()
         why = _change(top, was, version, _STOP_SECONDS) or gate.wait(patience, ready=ready)
@@ -136,9 +158,11 @@ def _try(top: str, was: str | None, version: str, patience: float) -> Switched:
             _unlink(os.path.join(top, "trial"))
             told = why if wrong is None else f"{why}; and {was} does not get well: {wrong}"
             return Switched(was, False, told, time.monotonic() - begun, well=wrong is None)
-        _unlink(os.path.join(top, "trial"))
-        if was is not None:
-            _turn(top, was, "previous")
+        try:
+            if was is not None:
+                _turn(top, was, "previous")
+        finally:  # a disk that is full undoes at no later boot what was found well
+            _unlink(os.path.join(top, "trial"))
         _thin_out(top)
     return Switched(version, True, why, time.monotonic() - begun, well=why is None)
 
@@ -149,12 +173,12 @@ def _end_the_last(top: str, patience: float) -> Switched | None:
     Whatever of it runs is stopped before its units go, and the release before is started.
     """
     left = current(top)
-    if left is None or not os.path.exists(os.path.join(top, "trial")):
+    if left is None or _on_trial(top) is None:
         return None
     with _undisturbed():
         begun = time.monotonic()
         _stop(install.folder(top, left), _STOP_SECONDS)
-        settle(top)
+        _turn_back(top)
         was = current(top) or left
         _change(top, was, was, _BRIEF_SECONDS, back=True)
         why = gate.wait(patience, ready=False)
@@ -237,12 +261,10 @@ def _turn(top: str, version: str, name: str = "current") -> None:
 def _thin_out(top: str) -> None:
     """Remove the oldest releases; never the one that runs, nor the one before."""
     there = [one.version for one in install.listed(top)]
-    kept = {current(top), current(top, "previous")}
+    kept = install.named(top)
     spare = [version for version in there if version not in kept]
     for version in spare[: max(0, len(there) - _KEEP)]:
-        path = install.folder(top, version)
-        os.unlink(os.path.join(path, "complete"))  # from here on it is half a release
-        shutil.rmtree(path, ignore_errors=True)
+        install.remove(install.folder(top, version))
 
 
 def as_us(release: str, *words: str, why: str, answers: Container[int] = (0,)) -> str:
