@@ -18,6 +18,6 @@ peer = getattr(peer, "ipv4_mapped", None) or peer
 if not peer.is_loopback and not any(peer in one for one in networks if one.version == peer.version):
     sys.exit(
         f"You come from {peer}, which is in none of the networks that the firewall would let in. "
-        "Name yours in appliance_office (appliance_office6 for version 6) of the inventory; the rules "
-        "of before stay in force."
+        "Name yours in appliance_office (appliance_office6 for version 6) of the inventory; the "
+        "rules of before stay in force."
     )
