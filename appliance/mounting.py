@@ -4,6 +4,11 @@ In: the settings. Out: for each share with a `source` a .mount and an .automount
 folder is while nothing is mounted there: empty, root's, and not to be written by anybody
 (FS_IMMUTABLE_FL, as chattr(1) has it), so that what is meant for the server never fills the box.
 
+No mount outlives a start of the appliance, whatever changed since: the settings, a password or
+our own options. So nobody has to find out which of them did. Units of shares that left the
+settings stay until nothing is mounted there any more, or a start that is cut off would leave
+mounts that no later one knows of.
+
 Passwords are not seen here: mount.cifs reads them itself, from a file that is root's alone.
 
 Not here: whether a share is well (watch), which file system lies there (watch.mounts).
@@ -15,7 +20,9 @@ import contextlib
 import fcntl
 import os
 import re
+import stat
 import struct
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from appliance.settings import Settings, Share
@@ -23,8 +30,10 @@ from appliance.settings import Settings, Share
 SECRETS: Final = "/etc/appliance/credentials/shares"
 FOLDER: Final = "/run/systemd/system"  # gone with the next start: made anew by then
 TARGET: Final = "appliance-shares.target"  # starts them all
+AWAY: Final = "appliance-shares-away.target"  # stops what is not to stay as it is
 _MARK: Final = "# Made by `appliance share mount` from the settings.\n"
 _GET_FLAGS, _SET_FLAGS, _IMMUTABLE = 0x8008_6601, 0x4008_6602, 0x10  # linux/fs.h
+_CLOSED: Final = 0o555
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9:_.]")
 # A server that is away answers with an error within seconds instead of never (mount.cifs(8),
 # nfs(5)); what comes from it is no program and no device.
@@ -46,22 +55,48 @@ def units(settings: Settings) -> dict[str, str]:
 
 
 def write(settings: Settings, folder: str = FOLDER) -> tuple[list[str], list[str]]:
-    """Write the units into `folder`, take away those of shares that are gone.
+    """Write the units into `folder`, and which of those that are there have to stop first.
 
-    Which .automount units there are now, and which units are gone. Raises OSError.
+    Which .automount units there are now, and which units are of shares that are gone: `tidy`
+    removes them. Raises OSError.
     """
     wanted = units(settings)
     there = [name for name in sorted(wanted) if name.endswith(".automount")]
-    os.makedirs(os.path.join(folder, f"{TARGET}.d"), exist_ok=True)
-    gone = [
-        name for name in sorted(os.listdir(folder)) if name not in wanted and _ours(folder, name)
-    ]
-    for name in gone:
-        os.unlink(os.path.join(folder, name))
+    os.makedirs(folder, exist_ok=True)
+    before = [name for name in sorted(os.listdir(folder)) if _ours(folder, name)]
+    gone = [name for name in before if name not in wanted]
+    away = " ".join(name for name in before if name.endswith(".mount") or name in gone)
     for name, text in wanted.items():
         _put(os.path.join(folder, name), text)
-    _put(os.path.join(folder, f"{TARGET}.d", "wants.conf"), f"[Unit]\nWants={' '.join(there)}\n")
+    # After: what conflicts is stopped before the target is there, and who starts it waits.
+    _tell(folder, AWAY, "conflicts.conf", f"Conflicts={away}\nAfter={away}\n")
+    _tell(folder, TARGET, "wants.conf", f"Wants={' '.join(there)}\n")
     return there, gone
+
+
+def tidy(
+    settings: Settings, folder: str = FOLDER, *, is_mounted: Callable[[str], bool]
+) -> Iterator[str]:
+    """Remove what is left of shares that are gone; says what could not be. Raises OSError.
+
+    Where something is mounted still, everything stays for the next start.
+    """
+    wanted, roots = units(settings), {share.root for share in settings.share}
+    for name in sorted(os.listdir(folder)):
+        if name in wanted or not name.endswith(".mount") or not _ours(folder, name):
+            continue
+        root = _where(os.path.join(folder, name))
+        if is_mounted(root):
+            yield f"{root} is mounted still: the next start of the appliance tries again"
+            continue
+        try:
+            give_back(root, keep=root in roots)
+        except OSError as error:
+            yield f"{root} stays: {os.strerror(error.errno or 0)}"
+        # The mount last: it says where.
+        for one in (f"{name.removesuffix('.mount')}.automount", name):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, one))
 
 
 def prepare(root: str, *, is_mounted: bool) -> bool:
@@ -77,13 +112,32 @@ def prepare(root: str, *, is_mounted: bool) -> bool:
         flags = struct.unpack("l", _flags(descriptor))[0]
         if flags & _IMMUTABLE:
             return True
-        os.fchmod(descriptor, 0o555)
+        os.fchmod(descriptor, _CLOSED)
         fcntl.ioctl(descriptor, _SET_FLAGS, struct.pack("l", flags | _IMMUTABLE))
     except OSError:
         return False  # no such flag there, or not ours to set: the mode alone has to do
     finally:
         os.close(descriptor)
     return True
+
+
+def give_back(root: str, *, keep: bool) -> None:
+    """Open the folder that a share was mounted on; remove it unless `keep`. Raises OSError."""
+    try:
+        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        with contextlib.suppress(OSError):  # no such flag there
+            flags = struct.unpack("l", _flags(descriptor))[0]
+            if flags & _IMMUTABLE:
+                fcntl.ioctl(descriptor, _SET_FLAGS, struct.pack("l", flags & ~_IMMUTABLE))
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) == _CLOSED:
+            os.fchmod(descriptor, 0o755)
+    finally:
+        os.close(descriptor)
+    if not keep:
+        os.rmdir(root)
 
 
 def escaped(path: str) -> str:
@@ -116,6 +170,8 @@ def _mount(share: Share, source: str) -> str:
         "StartLimitIntervalSec=0\n"
         f"[Mount]\nWhat={_plain(source)}\nWhere={_plain(share.root)}\nType={kind}\n"
         f"Options={','.join(options)}\nTimeoutSec=30s\n"
+        # One open file, in any unit's own view of the tree, would else keep it where it is.
+        "LazyUnmount=yes\n"
     )
 
 
@@ -132,6 +188,18 @@ def _plain(text: str) -> str:
     return text.replace("%", "%%")
 
 
+def _where(file: str) -> str:
+    """Where a unit of ours mounts."""
+    with open(file, encoding="utf-8", errors="surrogateescape") as stream:
+        (line,) = (line for line in stream if line.startswith("Where="))
+    return line.removeprefix("Where=").rstrip("\n").replace("%%", "%")
+
+
+def _tell(folder: str, target: str, name: str, lines: str) -> None:
+    os.makedirs(os.path.join(folder, f"{target}.d"), exist_ok=True)
+    _put(os.path.join(folder, f"{target}.d", name), f"[Unit]\n{lines}")
+
+
 def _put(path: str, text: str) -> None:
     """Whole or not at all: systemd may read at any moment."""
     with open(f"{path}.new", "w", encoding="utf-8", errors="surrogateescape") as stream:
@@ -142,7 +210,11 @@ def _put(path: str, text: str) -> None:
 def _ours(folder: str, name: str) -> bool:
     if not name.endswith((".mount", ".automount")):
         return False
-    with contextlib.suppress(OSError), open(os.path.join(folder, name), encoding="utf-8") as stream:
+    file = os.path.join(folder, name)
+    with (
+        contextlib.suppress(OSError),
+        open(file, encoding="utf-8", errors="surrogateescape") as stream,
+    ):
         return stream.readline() == _MARK
     return False
 

@@ -16,7 +16,17 @@ from pathlib import Path
 import pytest
 
 from appliance import cuda, doctor
-from appliance.doctor import asking, certificate, gpu, hour, ledger, models, platform, trying
+from appliance.doctor import (
+    asking,
+    certificate,
+    gpu,
+    hour,
+    ledger,
+    models,
+    mounted,
+    platform,
+    trying,
+)
 from appliance.doctor.asking import Answer
 from appliance.doctor.hour import Kept
 from appliance.health.finding import Finding, Level
@@ -322,6 +332,38 @@ def test_a_share_that_hangs_is_left_behind_and_told() -> None:
     found = trying.told("talks", Answer(b"", "", None))
     assert (found.level, found.error) == (Level.FAIL, "share.offline")
     assert "did not answer" in found.text
+
+
+@pytest.mark.parametrize(
+    ("mounted_is", "says"),
+    [
+        ("nfs4 nas:/export/c rw,vers=4.2", None),
+        ("nfs4 old:/export/c rw,vers=4.2", "old:/export/c is mounted, and the settings say nas"),
+        ("autofs systemd-1 rw,direct", ""),
+        ("ext4 /dev/sda1 rw", ""),
+    ],
+)
+def test_a_share_that_is_mounted_from_elsewhere_is_told(
+    tmp_path: Path, mounted_is: str, says: str | None
+) -> None:
+    point = "/" if mounted_is.startswith("ext4") else "/srv/court"
+    (tmp_path / "table").write_text(f"31 1 0:1 / {point} rw shared:1 - {mounted_is}\n")
+    share = Share(name="court", root="/srv/court", kind="nfs", source="nas:/export/c/")
+    found = list(mounted.examine(of_box(tmp_path, share=(share,)), table=f"{tmp_path}/table"))
+    assert len(found) == (says != "")
+    for finding in found:
+        assert finding.level is (Level.WARN if says else Level.OK)
+        assert (says or "as the settings say") in finding.text
+
+
+@pytest.mark.parametrize(("options", "sealed"), [("rw,seal,soft", True), ("rw,soft", False)])
+def test_a_share_that_is_not_sealed_yet_is_told(tmp_path: Path, options: str, sealed: bool) -> None:
+    table = tmp_path / "table"
+    table.write_text(f"31 1 0:1 / /srv/m rw shared:1 - cifs //NAS/a\\040b {options}\n")
+    share = Share(name="m", root="/srv/m", kind="smb", source="//nas/a b", seal=True)
+    (found,) = mounted.examine(of_box(tmp_path, share=(share,)), table=str(table))
+    assert (found.level is Level.OK) == sealed, found.text
+    assert sealed or "in the clear" in found.text
 
 
 def test_a_wanted_gpu_that_is_not_there_fails_the_whole_doctor(tmp_path: Path) -> None:

@@ -111,17 +111,67 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
     assert ours == []
 
 
-def test_units_of_a_share_that_is_gone_go_and_those_of_others_stay(tmp_path: Path) -> None:
+def told_to_stop(folder: Path) -> str:
+    return (folder / "appliance-shares-away.target.d" / "conflicts.conf").read_text()
+
+
+def test_no_mount_outlives_a_start_whatever_changed_of_it(tmp_path: Path) -> None:
+    """A password may have, or nothing: nobody has to find out."""
+    folder = tmp_path / "units"
+    mounting.write(said(tmp_path, SMB + NFS + OWN), str(folder))
+    assert told_to_stop(folder) == "[Unit]\nConflicts=\nAfter=\n", "nothing was there before"
+    for changed in (SMB, SMB.replace("//nas", "//new"), SMB + "seal = true\n"):
+        mounting.write(said(tmp_path, changed + NFS + OWN), str(folder))
+        mounts = "srv-court\\x2d1.mount srv-meetings.mount"
+        assert told_to_stop(folder) == f"[Unit]\nConflicts={mounts}\nAfter={mounts}\n"
+    assert "\nLazyUnmount=yes\n" in (folder / "srv-meetings.mount").read_text()
+
+
+def test_units_of_a_share_that_is_gone_stop_then_go_and_those_of_others_stay(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "units"
     folder.mkdir()
     (folder / "srv-others.mount").write_text("[Mount]\n")
     mounting.write(said(tmp_path, SMB + NFS), str(folder))
     wants = folder / "appliance-shares.target.d" / "wants.conf"
     assert wants.read_text() == "[Unit]\nWants=srv-court\\x2d1.automount srv-meetings.automount\n"
-    there, gone = mounting.write(said(tmp_path, NFS), str(folder))
-    assert there == [r"srv-court\x2d1.automount"]
-    assert gone == ["srv-meetings.automount", "srv-meetings.mount"]
-    assert (folder / "srv-others.mount").exists()
+    for start in ("the first", "one after it was cut off"):
+        there, gone = mounting.write(said(tmp_path, NFS), str(folder))
+        assert there == [r"srv-court\x2d1.automount"]
+        assert gone == ["srv-meetings.automount", "srv-meetings.mount"], start
+        line = r"Conflicts=srv-court\x2d1.mount srv-meetings.automount srv-meetings.mount"
+        assert line in told_to_stop(folder), start
+    (told,) = mounting.tidy(said(tmp_path, NFS), str(folder), is_mounted=lambda _root: True)
+    assert "/srv/meetings is mounted still" in told
+    assert (folder / "srv-meetings.mount").exists()
+    assert not list(mounting.tidy(said(tmp_path, NFS), str(folder), is_mounted=lambda _root: False))
+    assert sorted(one.name for one in folder.glob("*mount")) == [
+        r"srv-court\x2d1.automount", r"srv-court\x2d1.mount", "srv-others.mount"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("left", ["empty", "with a file", "the box's own"])
+def test_the_folder_of_a_share_that_is_gone_opens_and_goes_where_it_is_empty(
+    left: str, tmp_path: Path
+) -> None:
+    folder, root = tmp_path / "units", tmp_path / "100 % A-Größe"
+    share = SMB.replace("/srv/meetings", str(root))
+    mounting.write(said(tmp_path, share), str(folder))
+    mounting.prepare(str(root), is_mounted=False)
+    if left == "with a file":
+        mounting.give_back(str(root), keep=True)
+        (root / "by-hand.wav").touch()
+    own = OWN.replace("/srv/own", str(root))
+    now = said(tmp_path, own if left == "the box's own" else "")
+    mounting.write(now, str(folder))
+    told = list(mounting.tidy(now, str(folder), is_mounted=lambda _root: False))
+    assert root.exists() == (left != "empty")
+    assert bool(told) == (left == "with a file"), told
+    if root.exists():
+        (root / "one-more").touch()
+        assert root.stat().st_mode & 0o777 == 0o755
+    assert not list(folder.glob("*mount"))
 
 
 def test_nobody_writes_below_a_share_that_is_not_mounted(tmp_path: Path) -> None:
@@ -144,11 +194,16 @@ def test_the_command_writes_units_and_names_what_is_to_be_started(tmp_path: Path
     file.write_text(SMB.replace("/srv/meetings", str(tmp_path / "meetings")))
     words = ["--settings", str(file), "share", "mount", "--units", str(tmp_path / "units")]
     told = CliRunner().invoke(cli, words)
-    subprocess.run(["chattr", "-i", tmp_path / "meetings"], check=False, capture_output=True)
     assert told.exit_code == 0, told.output
     name = mounting.escaped(str(tmp_path / "meetings"))
     assert f"{name}.automount" in told.output
     assert (tmp_path / "units" / f"{name}.mount").exists()
+    file.write_text("")
+    for more in ((), ("--tidy",)):
+        told = CliRunner().invoke(cli, [*words, *more])
+        assert told.exit_code == 0, told.output
+    assert not (tmp_path / "units" / f"{name}.mount").exists()
+    assert not (tmp_path / "meetings").exists()
 
 
 def test_a_folder_that_cannot_be_made_keeps_no_other_share_away(tmp_path: Path) -> None:

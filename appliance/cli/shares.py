@@ -136,13 +136,19 @@ def _marker(of: Site, one: Share) -> str | None:
 
 @share.command("mount")
 @click.option("--units", default=mounting.FOLDER, show_default=True, metavar="FOLDER")
+@click.option("--tidy", is_flag=True, help="Remove what is left of shares that are gone.")
 @site
-def mount_(of: Site, units: str) -> None:
-    """Write systemd's units for the shares that lie on a file server (root; at boot).
+def mount_(of: Site, units: str, *, tidy: bool) -> None:
+    """Write systemd's units for the shares that lie on a file server (root; at each start).
 
-    Prints the units that are to be started, a line each.
+    Prints the units that are to be started, a line each. `--tidy` is for afterwards, when those
+    of shares that left the settings have been stopped.
     """
     settings = of.settings()
+    if tidy:
+        for told in mounting.tidy(settings, units, is_mounted=_is_mounted):
+            click.echo(told, err=True)
+        return
     there, gone = mounting.write(settings, units)
     for one in settings.share:
         if one.source is not None:
@@ -155,8 +161,14 @@ def mount_(of: Site, units: str) -> None:
             if not kept:
                 click.echo(f"{one.name}: {one.root} cannot be made unchangeable", err=True)
     for name in gone:
-        click.echo(f"{name}: gone", err=True)
+        click.echo(f"{name}: no share of the settings any more", err=True)
     of.table([{"unit": name} for name in there], ("unit",)) if of.as_json else _lines(there)
+
+
+def _is_mounted(root: str) -> bool:
+    """Whether a file system of others begins there; its automount, which waits, counts."""
+    lies = mount_of(root)
+    return lies.point == root and not lies.is_local
 
 
 def _lines(names: list[str]) -> None:

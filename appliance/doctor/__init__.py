@@ -11,6 +11,7 @@ is not made, one that is damaged is not mended.
     hour         does somebody set the clock, and how far off may it be?
     models       weights against their manifests, every byte
     ledger       its journal and its disk; health's questions, asked even of a ledger that is lost
+    mounted      shares of file servers as they are mounted, against the settings
     trying       each share tried by the verb that tries one
     asking       a question to a child that may hang
 
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from appliance.doctor import certificate, gpu, hour, ledger, models, platform, trying
+from appliance.doctor import certificate, gpu, hour, ledger, models, mounted, platform, trying
 from appliance.doctor.ledger import findings as asked
 from appliance.doctor.platform import LIBRARIES, SQLITE
 from appliance.health.finding import Finding
@@ -44,5 +45,6 @@ def examine(
     yield from certificate.examine()
     yield from ledger.examine(settings)
     yield from models.examine(settings, thorough=thorough)
+    yield from mounted.examine(settings)
     if thorough:
         yield from trying.examine(settings, file)

@@ -1,7 +1,8 @@
 """The round of the post: which letters are due, whether they arrived, when they are tried again.
 
 A thread a channel, so that one that hangs keeps back no other. A letter is tried at once and
-four times more; a channel that failed ten times in a row rests for an hour. What lies in
+four times more; a channel that failed ten times in a row rests for an hour. A test goes
+first, once, and to a channel that rests as well: somebody waits for it. What lies in
 the run folder, because the ledger takes nothing, goes first and is tried until it is old.
 
 Not here: sending (webhook, spoken), the letters (alarm).
@@ -23,13 +24,14 @@ from appliance.notify import NOTIFIERS, secret
 from appliance.settings import Channel, Settings
 from appliance.store import outbox
 from appliance.store.ledger import Ledger
-from appliance.store.outbox import Letter
+from appliance.store.outbox import Letter, Posted
 
 log = logging.getLogger("appliance.notify")
 AGAIN_SECONDS: Final = (30.0, 120.0, 600.0, 3600.0)  # after the first try, the second, …
 REST_SECONDS: Final = 3600.0
 STALE_MS: Final = 86_400_000  # nobody needs to hear yesterday's news
 ROUND_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.25
 _ASIDE_SECONDS: Final = 30.0  # between tries of what the ledger does not have
 
 
@@ -53,7 +55,7 @@ class Postman:
             del self._noted[letter.id]
         for letter in outbox.due(self._ledger, self.channel.name):
             fares = outbox.channel(self._ledger, self.channel.name, most=RESTS_AFTER)
-            if fares.rests:
+            if fares.rests and not letter.is_test:
                 break
             arrived += self._carry(letter)
         return arrived
@@ -80,7 +82,7 @@ class Postman:
             outbox.sent(self._ledger, letter)
             del self._noted[letter.id]
             return True
-        last = self._is_stale(letter) or letter.tries >= len(AGAIN_SECONDS)
+        last = letter.is_test or self._is_stale(letter) or letter.tries >= len(AGAIN_SECONDS)
         again = None if last else AGAIN_SECONDS[letter.tries]
         rest = (RESTS_AFTER, REST_SECONDS)
         outbox.failed(self._ledger, letter, why, again=again, rest=rest)
@@ -115,6 +117,19 @@ def test(ledger: Ledger, settings: Settings, channel: Channel) -> str | None:
     if why is None:
         outbox.sent(ledger, letter)
     return why
+
+
+def ask(ledger: Ledger, settings: Settings, channel: Channel, *, seconds: float) -> Posted | None:
+    """Have whoever sends on this box send a test, and wait so long for what becomes of it."""
+    now = ledger.clock().wall_ms
+    letters = outbox.letters([channel.name], words.of_a_test(settings.notify, now), now)
+    outbox.put(ledger, letters)
+    end = time.monotonic() + seconds
+    while True:
+        found = outbox.posted(ledger, letters[0].id)
+        if found is None or found.state != outbox.WAITING or time.monotonic() > end:
+            return found
+        time.sleep(_LOOK_SECONDS)
 
 
 class Office:

@@ -19,6 +19,7 @@ from appliance.store.ledger import Ledger
 WAITING: Final = "waiting"
 SENT: Final = "sent"
 GIVEN_UP: Final = "given-up"
+TEST: Final = "test"  # the kind of a letter that a person waits for
 JOBS: Final = "jobs"  # bookmarks: the last step of a job that was told of,
 DAILY: Final = "daily"  # and when the last digest was made
 
@@ -32,6 +33,11 @@ class Letter:
     body: Mapping[str, Any]  # what is told, as it goes over the wire
     made_ms: int
     tries: int = 0
+
+    @property
+    def is_test(self) -> bool:
+        """Whether somebody waits for it, who asked whether the channel works."""
+        return bool(self.body.get("kind") == TEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,13 @@ def put(ledger: Ledger, posted: Sequence[Letter]) -> None:
 
 
 def due(ledger: Ledger, channel: str, *, limit: int = 20) -> list[Letter]:
-    """Letters of a channel whose time has come, the oldest first."""
+    """Letters of a channel whose time has come, tests before all, the oldest first."""
     now = ledger.clock()
     rows = ledger.rows(
         "SELECT id, channel, body, made_ms, tries FROM outbox WHERE channel = ? AND state = ?"
-        " AND (due_bt IS NULL OR due_bt <= ? OR boot_id <> ?) ORDER BY made_ms, rowid LIMIT ?",
-        [channel, WAITING, now.boot_s, now.boot_id, limit],
+        " AND (due_bt IS NULL OR due_bt <= ? OR boot_id <> ?)"
+        " ORDER BY json_extract(body, '$.kind') IS NOT ?, made_ms, rowid LIMIT ?",
+        [channel, WAITING, now.boot_s, now.boot_id, TEST, limit],
     )
     return [Letter(**{**row, "body": json.loads(row["body"])}) for row in rows]
 
@@ -191,6 +198,12 @@ class Posted:
 
 
 _POSTED: Final = "SELECT id, channel, body, made_ms, tries, state, why, ended_ms FROM outbox"
+
+
+def posted(ledger: Ledger, number: str) -> Posted | None:
+    """One letter, and what became of it."""
+    row = ledger.row(f"{_POSTED} WHERE id = ?", [number])
+    return Posted(**{**row, "body": json.loads(row["body"])}) if row else None
 
 
 def listing(ledger: Ledger, channel: str, *, limit: int) -> list[Posted]:

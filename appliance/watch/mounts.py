@@ -35,6 +35,8 @@ class Mount:
     id: int
     fstype: str
     options: str
+    source: str = ""  # what is mounted: of a file server its name and the share
+    point: str = ""  # and where
 
     @property
     def is_local(self) -> bool:
@@ -62,11 +64,17 @@ def mount_of(folder: str, *, table: str = "/proc/self/mountinfo") -> Mount:
     with open(table, "rb") as stream:
         for line in stream:
             before, _, after = line.partition(b" - ")
-            fields, (fstype, _source, options) = before.split(), after.split(None, 2)
+            fields, (fstype, source, options) = before.split(), after.split(None, 2)
             point = _unescaped(fields[4])
             if _holds(point, path) and len(point) >= len(best):  # the last one lies on top
                 best = point
-                found = Mount(int(fields[0]), fstype.decode(), options.decode().strip())
+                found = Mount(
+                    int(fields[0]),
+                    fstype.decode(),
+                    options.decode().strip(),
+                    os.fsdecode(_unescaped(source)),
+                    os.fsdecode(point),
+                )
     return found
 
 

@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from appliance import daemon, supervise
+from appliance.health import alive
 from appliance.settings import load
-from appliance.store import schema
+from appliance.store import outbox, schema
+from appliance.store.ledger import Ledger
 from tests.notify.receivers import LOOPBACK, Web, web
 
 SETTINGS = """
@@ -106,5 +108,15 @@ def test_a_channel_is_tried_by_hand(file: str, receiver: Web) -> None:
     receiver.answers = [500]
     failed = subprocess.run([*argv, "desk"], capture_output=True, text=True, check=False)
     assert (failed.returncode, "answers 500" in failed.stderr) == (69, True)
+    # Where somebody sends, he does: of all on a box he alone has a way out.
+    with running(file, "notify"):
+        until(lambda: alive.held(load(file).run_dir, "notify"))
+        failed = subprocess.run([*argv, "desk"], capture_output=True, text=True, check=False)
+        assert (failed.returncode, "answers 500" in failed.stderr) == (69, True)
+        receiver.answers = [204]
+        assert subprocess.run([*argv, "desk"], check=False).returncode == 0
+    with Ledger(load(file).state_dir) as ledger:
+        states = [one.state for one in outbox.listing(ledger, "desk", limit=9)]
+    assert states == [outbox.SENT, outbox.GIVEN_UP], "the others were sent from here"
     unknown = subprocess.run([*argv, "phone"], capture_output=True, text=True, check=False)
     assert (unknown.returncode, "there are: desk" in unknown.stderr) == (2, True)

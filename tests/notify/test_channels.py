@@ -388,6 +388,35 @@ def test_a_test_of_a_channel_ends_its_rest(office: Office, receiver: Web) -> Non
     assert json.loads(receiver.heard[-1].body)["kind"] == "test"
 
 
+def test_a_test_goes_before_what_waits_once_and_to_a_channel_that_rests(
+    office: Office, receiver: Web
+) -> None:
+    receiver.answers = [500]
+    for _ in range(30):
+        office.write()
+    office.postman.round()
+    first, second = office.write(kind="test"), office.write(kind="test")
+    office.postman.round()
+    assert [json.loads(one.body)["kind"] for one in receiver.heard[10:]] == ["test", "test"]
+    office.later += REST_SECONDS / 2
+    receiver.answers = [204]
+    office.postman.round()
+    assert len(receiver.heard) == 12, "it still rests, and no test is tried again"
+    third = office.write(kind="test")
+    office.postman.round()
+    assert json.loads(receiver.heard[12].body)["kind"] == "test"
+    states = [office.state(one)[0] for one in (first, second, third)]
+    assert states == [outbox.GIVEN_UP, outbox.GIVEN_UP, outbox.SENT]
+    assert len(receiver.heard) > 13, "it works: what waited goes on"
+
+
+def test_nobody_waits_for_ever_for_one_who_sends_nothing(office: Office) -> None:
+    (desk,) = office.settings.notify.channel
+    found = post.ask(office.ledger, office.settings, desk, seconds=0.0)
+    assert found is not None
+    assert found.state == outbox.WAITING
+
+
 def test_yesterdays_news_is_not_sent(office: Office, receiver: Web) -> None:
     letter = office.write()
     office.later += 90_000

@@ -1,6 +1,7 @@
 """The lane of a NAS: a share over SMB that the box mounts by itself, and all that befalls it.
 
-Not here: how a fault is tried and judged (shares), the server (servers).
+Not here: how a fault is tried and judged (shares), what an administrator changes (anew), the server
+(servers).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import re
 from typing import Final
 
-from tests.box.guest import lab, servers, shares
+from tests.box.guest import anew, lab, servers, shares
 from tests.box.guest.lab import Drop
 from tests.box.guest.lane import Lane
 from tests.box.guest.machine import AS_A_BOX, Guest
@@ -110,6 +111,10 @@ LANE: Final = Lane(
         },
         "absent at boot": _absent,
         "slow upload": _slow_upload,
+        "anew: sealed": functools.partial(anew.sealed, BENCH),
+        "anew: another password": functools.partial(anew.another_password, BENCH),
+        "anew: the server hangs": functools.partial(anew.hung, BENCH),
+        "anew: removed": functools.partial(anew.removed, BENCH),
     },
     shift=AS_A_BOX,
 )

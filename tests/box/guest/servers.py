@@ -156,7 +156,7 @@ grep -q ' {DISK} ext4 ro' /proc/mounts
 )
 
 
-def _password(word: str) -> str:
+def password(word: str) -> str:
     told = f"printf '%s\\n%s\\n' {word} {word}"
     return f"{told} | smbpasswd -c /nas/smb.conf -s appliance >/dev/null"
 
@@ -187,7 +187,7 @@ systemctl daemon-reload
         "full": _FULL,
         "read-only": _PROTECTED,
         "wrong-password": Fault(
-            f"{_password('Another-1')}; systemctl restart nas", _password(PASSWORD)
+            f"{password('Another-1')}; systemctl restart nas", password(PASSWORD)
         ),
     },
 )
