@@ -18,6 +18,7 @@ _NICE = 5  # the engine goes first
 
 def main(argv: list[str]) -> int:
     """Give up every right while no file is there yet, then fork until nobody asks any more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)  # while it still opens
     held_in = limits.given()
     achieved = limits.confine(held_in)  # before the imports below start a thread
     journal.to_stderr("decode")
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> int:
         with Channel(socket.socket(fileno=fd)) as channel:  # sealed, it could not ask for it
             ahead = Ahead()
             limits.seal(achieved, start=ahead.start)
-            return serve.serve(channel, held_in, ahead)
+            return serve.serve(channel, held_in, ahead, nowhere)
 
     with socket.socket(fileno=int(argv[0])) as control:
         return limits.serve(control, one)

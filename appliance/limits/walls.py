@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import resource
@@ -28,6 +29,7 @@ GIVEN: Final = "APPLIANCE_CHILD_LIMITS"  # from spawn to confine, and no setting
 _BACKSTOP_MB: Final = 4_096  # address space beyond the memory limit
 
 _PDEATHSIG, _DUMPABLE, _NO_NEW_PRIVS = 1, 4, 38  # prctl
+_STDERR = 2
 _NEWUSER, _NEWNET = 0x1000_0000, 0x4000_0000  # unshare
 _CAPABILITY_V3 = 0x2008_0522
 _SYSTEM = ("/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev/urandom")
@@ -127,6 +129,19 @@ def start_clock(limits: Limits) -> None:
     """In the child, when its work arrives: it ends itself after `wall_seconds`, wherever it is."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(max(1, limits.wall_seconds))
+
+
+def be_mute(nowhere: int) -> None:
+    """In the child, when its work arrives: what is written to its stderr reaches nobody any more.
+
+    That is the worker's own line to the journal, which limits how much of a unit it takes: who
+    has taken over a decoder would silence the worker there, or speak in its place. `nowhere` was
+    opened before the walls; behind them nothing is put in another's place but what is free.
+    """
+    sys.stderr.flush()
+    os.close(_STDERR)
+    if fcntl.fcntl(nowhere, fcntl.F_DUPFD_CLOEXEC, _STDERR) != _STDERR:
+        os._exit(1)
 
 
 def _first_to_go() -> None:
