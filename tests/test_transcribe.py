@@ -31,10 +31,11 @@ from appliance.errors import (
     GpuMemory,
     Interrupted,
     NoAudioTrack,
+    NodeIO,
     SourceTimeout,
     Stalled,
 )
-from appliance.limits import Limits
+from appliance.limits import Limits, probe
 from appliance.nouns import (
     Notice,
     Options,
@@ -306,6 +307,35 @@ def test_a_box_that_starts_no_child_is_a_named_error(tmp_path: Path, recording: 
         bench = Bench(tmp_path, decoders, recording)
         with bench.engine("good"), pytest.raises(DecoderUnreachable, match="No decoder starts"):
             bench.transcribe()
+
+
+WITHOUT = """
+import sys
+from appliance.limits import landlock, seccomp
+{wall}.restrict = lambda *_: False
+from appliance.decode.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("wall", "error"), [("seccomp", NodeIO), ("landlock", DecoderUnreachable), ("seccomp", None)]
+)
+def test_a_decoder_that_must_have_every_wall_reads_nothing_without_one(
+    tmp_path: Path, recording: str, wall: str, error: type[ApplianceError] | None
+) -> None:
+    """The one goes up in each child, the other in the template already."""
+    if probe().missing():
+        pytest.skip("not every wall stands on this platform")
+    argv = [sys.executable, "-c", WITHOUT.format(wall=wall)]
+    with Decoders(Limits(memory_mb=1024, every_wall=error is not None), argv=argv) as decoders:
+        bench = Bench(tmp_path, decoders, recording)
+        with bench.engine("good"):
+            if error is None:
+                assert bench.transcribe().transcripts
+                return
+            with pytest.raises(error):
+                bench.transcribe()
 
 
 def test_no_engine_at_all_costs_the_job_nothing(

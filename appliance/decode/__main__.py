@@ -22,6 +22,7 @@ def main(argv: list[str]) -> int:
     held_in = limits.given()
     achieved = limits.confine(held_in)  # before the imports below start a thread
     journal.to_stderr("decode")
+    limits.insist(held_in, achieved, sealed=False)
     os.nice(_NICE)
     from appliance.decode import serve
     from appliance.decode.ahead import Ahead
@@ -32,7 +33,8 @@ def main(argv: list[str]) -> int:
     def one(fd: int) -> int:
         with Channel(socket.socket(fileno=fd)) as channel:  # sealed, it could not ask for it
             ahead = Ahead()
-            limits.seal(achieved, start=ahead.start)
+            sealed = limits.seal(achieved, start=ahead.start)
+            limits.insist(held_in, sealed, sealed=True)
             return serve.serve(channel, held_in, ahead, nowhere)
 
     with socket.socket(fileno=int(argv[0])) as control:

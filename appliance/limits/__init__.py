@@ -30,12 +30,14 @@ from appliance.limits.template import Forked, Gone, Template, serve
 from appliance.limits.walls import (
     MB,
     OUT_OF_MEMORY,
+    UNWALLED,
     WALLS,
     Confinement,
     Limits,
     be_mute,
     confine,
     given,
+    insist,
     seal,
     start_clock,
 )
@@ -43,6 +45,7 @@ from appliance.limits.walls import (
 __all__ = [
     "MB",
     "OUT_OF_MEMORY",
+    "UNWALLED",
     "WALLS",
     "Child",
     "Confinement",
@@ -60,6 +63,7 @@ __all__ = [
     "choose",
     "confine",
     "given",
+    "insist",
     "probe",
     "seal",
     "serve",

@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import fcntl
 import json
+import logging
 import os
 import resource
 import signal
@@ -23,8 +24,10 @@ from typing import Final
 from appliance.limits import landlock, seccomp
 from appliance.values import from_json
 
+log = logging.getLogger("appliance.limits")
 MB: Final = 1 << 20
 OUT_OF_MEMORY: Final = 71  # how a child exits that ran into its memory limit
+UNWALLED: Final = 72  # and one around which a wall is missing that must stand
 GIVEN: Final = "APPLIANCE_CHILD_LIMITS"  # from spawn to confine, and no setting
 _BACKSTOP_MB: Final = 4_096  # address space beyond the memory limit
 
@@ -46,6 +49,7 @@ class Limits:
     open_files: int = 64
     cpus: float = 2.0  # processors; held where there is a controller for it
     tasks: int = 64  # processes and threads; likewise, behind a wall that allows none at all
+    every_wall: bool = False  # must stand, or it does not work at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,21 @@ def seal(achieved: Confinement, *, start: Callable[[], None] | None = None) -> C
         start()
     _limit(resource.RLIMIT_NPROC, 0)
     return replace(achieved, landlock=no_paths, few_system_calls=seccomp.restrict())
+
+
+def insist(limits: Limits, achieved: Confinement, *, sealed: bool) -> None:
+    """In the child: end it where a wall must stand and does not. What it says has a log yet.
+
+    The platform had every wall when the worker asked; since then a call may have failed for want
+    of memory, or of descriptors. Before it is `sealed`, two of them cannot stand.
+    """
+    missing = set(achieved.missing())
+    if not sealed:
+        missing -= {WALLS["landlock"], WALLS["few_system_calls"]}
+    if limits.every_wall and missing:
+        log.error("a decoder does not work without: %s", ", ".join(sorted(missing)))
+        sys.stderr.flush()
+        os._exit(UNWALLED)
 
 
 def start_clock(limits: Limits) -> None:

@@ -24,12 +24,14 @@ from appliance.errors import (
     ChildKilled,
     EngineLost,
     Interrupted,
+    NodeIO,
     OverMemory,
     SourceTimeout,
     Stalled,
     WorkerDied,
     named,
 )
+from appliance.limits import UNWALLED
 from appliance.nouns import Detail, Options, Recording, Window
 from appliance.transcribe import door
 from appliance.transcribe.account import Account
@@ -353,6 +355,9 @@ class Relay:
             return WorkerDied()  # a part of ours did, and its file is not to blame
         if verdict is not None and verdict.out_of_memory:
             return OverMemory(name=self._terms.name)
+        if verdict is not None and verdict.exit_code == UNWALLED:
+            why = "a wall around it is missing, and require_isolation wants each"
+            return NodeIO(where="the decoder", why=why)
         return ChildKilled(name=self._terms.name, why=str(verdict or "it hung up"))
 
     def _outcome(self, welcome: wire.Welcome) -> Outcome:

@@ -142,7 +142,7 @@ def turn() -> None:
 def _put_up_nothing(_limits: Any) -> Any:
     from appliance import limits
 
-    return limits.Confinement()
+    return limits.Confinement(**dict.fromkeys(limits.WALLS, True))
 
 
 def _take_nothing_away(achieved: Any, *, start: Callable[[], None] | None = None) -> Any:
