@@ -33,6 +33,7 @@ from appliance.errors import (
     NoAudioTrack,
     NodeIO,
     SourceTimeout,
+    SourceUnreadable,
     Stalled,
 )
 from appliance.limits import Limits, probe
@@ -457,6 +458,45 @@ def test_windows_without_end_and_ears_without_use_end_the_child(
     with Decoders(Limits(), argv=becoming("-c", FLOOD, reads)) as decoders:
         bench = Bench(tmp_path, decoders, recording)
         with bench.engine("good"), pytest.raises(ChildKilled, match=why):
+            bench.transcribe()
+
+
+TALKS = """
+import socket, sys, time
+from appliance import wire
+from appliance.nouns import Recording
+talk = wire.Channel(socket.socket(fileno=int(sys.argv[-1])))
+talk.receive()
+found = wire.Found(Recording("wav", "pcm_s16le", 1, 0, 8_000, 1, 43_200.0, 0.0))
+said = {
+    "frames": [wire.Said(("x",))] * 500,
+    "nothing": [wire.Said(())] * 500,
+    "lines": [wire.Said(("x",) * 500)],
+    "a-line": [wire.Said(("x" * 900_000,))],
+    "again": [found, found],
+    "honest": [wire.Said(("x" * 400,))] * 201 + [wire.Failed("source.unreadable", {})],
+}
+for one in said[sys.argv[1]]:
+    talk.send(one)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("talk", "why"),
+    [
+        *((talk, "talks without end") for talk in ("frames", "nothing", "lines", "a-line")),
+        ("again", "another recording"),
+        ("honest", None),
+    ],
+)
+def test_a_child_that_talks_without_end_is_ended(
+    tmp_path: Path, recording: str, talk: str, why: str | None
+) -> None:
+    with Decoders(Limits(), argv=becoming("-c", TALKS, talk)) as decoders:
+        bench = Bench(tmp_path, decoders, recording)
+        error = ChildKilled if why else SourceUnreadable
+        with bench.engine("good"), pytest.raises(error, match=why):
             bench.transcribe()
 
 

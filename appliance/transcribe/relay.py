@@ -37,7 +37,7 @@ from appliance.transcribe import door
 from appliance.transcribe.account import Account
 from appliance.transcribe.checkpoint import Checkpoint
 from appliance.transcribe.pace import Pace
-from appliance.transcribe.sanity import START_SLACK_SECONDS, is_an_end, is_sane
+from appliance.transcribe.sanity import START_SLACK_SECONDS, Patience, is_an_end, is_sane
 from appliance.transcribe.tally import Language, Out, Tally
 
 MOST_SLOTS: Final = 128  # what an engine may ask for; pages never written cost nothing
@@ -98,6 +98,7 @@ class Relay:
         self._answered = self._moved  # by the engine, while it has something in hand
         self._pace = Pace(self._begun)
         self._account = Account(terms.options)
+        self._patience = Patience()
 
     def __enter__(self) -> Self:
         return self
@@ -249,6 +250,8 @@ class Relay:
         self._moved = time.monotonic()
         match got[0]:
             case wire.Found(recording):
+                if self._recording is not None:
+                    raise ChildKilled(name=self._terms.name, why="it found another recording")
                 self._recording = recording
                 self._account.found(recording)
             case wire.Ready(window, slot):
@@ -261,6 +264,8 @@ class Relay:
                 self._account.sound(ended)
                 self._settle()
             case wire.Said(lines):
+                if not self._patience.bears(lines):
+                    raise ChildKilled(name=self._terms.name, why="it talks without end")
                 self._account.said(lines)
             case wire.Failed(code, detail):
                 raise self._as_told(code, detail)
