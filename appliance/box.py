@@ -66,7 +66,9 @@ def open_box(
     with on_the_box(settings.state_dir):
         for folder in (settings.run_dir, settings.state("spool")):
             os.makedirs(folder, mode=0o770, exist_ok=True)
-    highest = Limits(memory_mb=settings.most_memory_mb)
+    highest = Limits(
+        memory_mb=settings.most_memory_mb, every_wall=settings.worker.require_isolation
+    )
     with (
         Ledger(settings.state_dir) as ledger,
         Owner(settings.run_dir) as owner,

@@ -6,6 +6,7 @@ finds on this one is asked in test_limits_walls.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import logging
@@ -14,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from appliance import tasks
+from appliance import box, tasks
 from appliance.errors import IsolationWeak
 from appliance.health import checks, isolation
 from appliance.health.finding import Level
-from appliance.limits import WALLS, Confinement, probe
+from appliance.limits import WALLS, Confinement, Limits, probe
 from appliance.settings import Settings, load
 from appliance.store import schema
 from appliance.store.ledger import Ledger
@@ -85,6 +86,19 @@ def test_a_worker_that_must_have_every_wall_does_not_work_without(
     found(monkeypatch, WEAKER)
     with pytest.raises(IsolationWeak, match="seccomp"):
         tasks.work(settings)
+
+
+def test_its_decoders_are_told_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Limits] = []
+
+    def decoders(limits: Limits, **_place: object) -> contextlib.AbstractContextManager[None]:
+        told.append(limits)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(box, "Decoders", decoders)
+    monkeypatch.setattr(box, "Porters", lambda *_, **__: contextlib.nullcontext())
+    with box.open_box(settings):
+        assert [one.every_wall for one in told] == [True]
 
 
 def test_a_worker_that_may_goes_on_and_leaves_one_named_record(

@@ -60,6 +60,14 @@ def test_behind_its_walls_every_door_is_shut(used: list[Usage]) -> None:
     assert not [line for line in said if line.endswith(": open")]
 
 
+def test_it_speaks_in_nobodys_log(used: list[Usage], capfd: pytest.CaptureFixture[str]) -> None:
+    with turned("shouts.wav", used, Limits()) as child:
+        child.process.wait(60)
+    heard = capfd.readouterr()
+    assert '"reading"' in heard.err, "up to its first byte it has a log"
+    assert "forged" not in heard.out + heard.err
+
+
 def test_memory_behind_the_back_of_its_rlimit_is_noticed(used: list[Usage]) -> None:
     with turned("eats-memory.wav", used, Limits(memory_mb=200)) as child:
         ended = child.process.wait(60)

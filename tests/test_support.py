@@ -507,6 +507,18 @@ def test_a_secret_that_stands_in_a_file_goes_from_everywhere(tmp_path: Path) -> 
     assert "mine" not in bundle._cleared(text, known)
 
 
+def test_the_name_of_an_account_is_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "shares").mkdir()
+    told = "username=appliance\ndomain=example\nuser=other%after-it\npassword=hunter2pw\n"
+    (tmp_path / "shares" / "talks").write_text(told)
+    (tmp_path / "notify").write_text("user=of-a-channel\n")
+    known = bundle.secrets_of(Settings(), str(tmp_path))
+    text = "appliance-worker at example: hunter2pw, after-it, of-a-channel"
+    assert bundle._cleared(text, known) == (
+        "appliance-worker at example: (removed), (removed), (removed)"
+    )
+
+
 def test_every_word_of_the_settings_is_shown_or_left_out_on_purpose() -> None:
     """Whoever adds a text to the settings says here whether it may leave the house."""
 

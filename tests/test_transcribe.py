@@ -31,10 +31,12 @@ from appliance.errors import (
     GpuMemory,
     Interrupted,
     NoAudioTrack,
+    NodeIO,
     SourceTimeout,
+    SourceUnreadable,
     Stalled,
 )
-from appliance.limits import Limits
+from appliance.limits import Limits, probe
 from appliance.nouns import (
     Notice,
     Options,
@@ -308,6 +310,35 @@ def test_a_box_that_starts_no_child_is_a_named_error(tmp_path: Path, recording: 
             bench.transcribe()
 
 
+WITHOUT = """
+import sys
+from appliance.limits import landlock, seccomp
+{wall}.restrict = lambda *_: False
+from appliance.decode.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("wall", "error"), [("seccomp", NodeIO), ("landlock", DecoderUnreachable), ("seccomp", None)]
+)
+def test_a_decoder_that_must_have_every_wall_reads_nothing_without_one(
+    tmp_path: Path, recording: str, wall: str, error: type[ApplianceError] | None
+) -> None:
+    """The one goes up in each child, the other in the template already."""
+    if probe().missing():
+        pytest.skip("not every wall stands on this platform")
+    argv = [sys.executable, "-c", WITHOUT.format(wall=wall)]
+    with Decoders(Limits(memory_mb=1024, every_wall=error is not None), argv=argv) as decoders:
+        bench = Bench(tmp_path, decoders, recording)
+        with bench.engine("good"):
+            if error is None:
+                assert bench.transcribe().transcripts
+                return
+            with pytest.raises(error):
+                bench.transcribe()
+
+
 def test_no_engine_at_all_costs_the_job_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -427,6 +458,45 @@ def test_windows_without_end_and_ears_without_use_end_the_child(
     with Decoders(Limits(), argv=becoming("-c", FLOOD, reads)) as decoders:
         bench = Bench(tmp_path, decoders, recording)
         with bench.engine("good"), pytest.raises(ChildKilled, match=why):
+            bench.transcribe()
+
+
+TALKS = """
+import socket, sys, time
+from appliance import wire
+from appliance.nouns import Recording
+talk = wire.Channel(socket.socket(fileno=int(sys.argv[-1])))
+talk.receive()
+found = wire.Found(Recording("wav", "pcm_s16le", 1, 0, 8_000, 1, 43_200.0, 0.0))
+said = {
+    "frames": [wire.Said(("x",))] * 500,
+    "nothing": [wire.Said(())] * 500,
+    "lines": [wire.Said(("x",) * 500)],
+    "a-line": [wire.Said(("x" * 900_000,))],
+    "again": [found, found],
+    "honest": [wire.Said(("x" * 400,))] * 201 + [wire.Failed("source.unreadable", {})],
+}
+for one in said[sys.argv[1]]:
+    talk.send(one)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("talk", "why"),
+    [
+        *((talk, "talks without end") for talk in ("frames", "nothing", "lines", "a-line")),
+        ("again", "another recording"),
+        ("honest", None),
+    ],
+)
+def test_a_child_that_talks_without_end_is_ended(
+    tmp_path: Path, recording: str, talk: str, why: str | None
+) -> None:
+    with Decoders(Limits(), argv=becoming("-c", TALKS, talk)) as decoders:
+        bench = Bench(tmp_path, decoders, recording)
+        error = ChildKilled if why else SourceUnreadable
+        with bench.engine("good"), pytest.raises(error, match=why):
             bench.transcribe()
 
 

@@ -18,9 +18,11 @@ _NICE = 5  # the engine goes first
 
 def main(argv: list[str]) -> int:
     """Give up every right while no file is there yet, then fork until nobody asks any more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)  # while it still opens
     held_in = limits.given()
     achieved = limits.confine(held_in)  # before the imports below start a thread
     journal.to_stderr("decode")
+    limits.insist(held_in, achieved, sealed=False)
     os.nice(_NICE)
     from appliance.decode import serve
     from appliance.decode.ahead import Ahead
@@ -31,8 +33,9 @@ def main(argv: list[str]) -> int:
     def one(fd: int) -> int:
         with Channel(socket.socket(fileno=fd)) as channel:  # sealed, it could not ask for it
             ahead = Ahead()
-            limits.seal(achieved, start=ahead.start)
-            return serve.serve(channel, held_in, ahead)
+            sealed = limits.seal(achieved, start=ahead.start)
+            limits.insist(held_in, sealed, sealed=True)
+            return serve.serve(channel, held_in, ahead, nowhere)
 
     with socket.socket(fileno=int(argv[0])) as control:
         return limits.serve(control, one)

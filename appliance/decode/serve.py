@@ -26,19 +26,25 @@ from appliance.wire import Begin, Channel, Failed, Hung, Said
 log = logging.getLogger("appliance.decode")
 
 
-def serve(channel: Channel, held_in: limits.Limits, ahead: Ahead) -> int:
-    """Wait for a recording on `channel`, do it, and return what the process exits with."""
+def serve(channel: Channel, held_in: limits.Limits, ahead: Ahead, nowhere: int) -> int:
+    """Wait for a recording on `channel`, do it, and return what the process exits with.
+
+    `nowhere` is what takes the place of the log before the first byte of the recording is read.
+    """
     try:
         begin, source, ring = receive_begin(channel)
         limits.start_clock(held_in)
         with journal.about(**begin.about):
-            return _attempt(channel, Attempt(channel, begin, source, ring, ahead), begin)
+            attempt = Attempt(channel, begin, source, ring, ahead)
+            return _attempt(channel, attempt, begin, nowhere)
     except Hung:
         return 0  # cancelled, or the worker died: nobody wants the rest
 
 
-def _attempt(channel: Channel, attempt: Attempt, begin: Begin) -> int:
+def _attempt(channel: Channel, attempt: Attempt, begin: Begin, nowhere: int) -> int:
     log.info("reading")
+    complaints.to_the_worker_alone()
+    limits.be_mute(nowhere)
     try:
         attempt.run()
     except Hung:

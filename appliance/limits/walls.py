@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import json
+import logging
 import os
 import resource
 import signal
@@ -22,12 +24,15 @@ from typing import Final
 from appliance.limits import landlock, seccomp
 from appliance.values import from_json
 
+log = logging.getLogger("appliance.limits")
 MB: Final = 1 << 20
 OUT_OF_MEMORY: Final = 71  # how a child exits that ran into its memory limit
+UNWALLED: Final = 72  # and one around which a wall is missing that must stand
 GIVEN: Final = "APPLIANCE_CHILD_LIMITS"  # from spawn to confine, and no setting
 _BACKSTOP_MB: Final = 4_096  # address space beyond the memory limit
 
 _PDEATHSIG, _DUMPABLE, _NO_NEW_PRIVS = 1, 4, 38  # prctl
+_STDERR = 2
 _NEWUSER, _NEWNET = 0x1000_0000, 0x4000_0000  # unshare
 _CAPABILITY_V3 = 0x2008_0522
 _SYSTEM = ("/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev/urandom")
@@ -44,6 +49,7 @@ class Limits:
     open_files: int = 64
     cpus: float = 2.0  # processors; held where there is a controller for it
     tasks: int = 64  # processes and threads; likewise, behind a wall that allows none at all
+    every_wall: bool = False  # must stand, or it does not work at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +129,38 @@ def seal(achieved: Confinement, *, start: Callable[[], None] | None = None) -> C
     return replace(achieved, landlock=no_paths, few_system_calls=seccomp.restrict())
 
 
+def insist(limits: Limits, achieved: Confinement, *, sealed: bool) -> None:
+    """In the child: end it where a wall must stand and does not. What it says has a log yet.
+
+    The platform had every wall when the worker asked; since then a call may have failed for want
+    of memory, or of descriptors. Before it is `sealed`, two of them cannot stand.
+    """
+    missing = set(achieved.missing())
+    if not sealed:
+        missing -= {WALLS["landlock"], WALLS["few_system_calls"]}
+    if limits.every_wall and missing:
+        log.error("a decoder does not work without: %s", ", ".join(sorted(missing)))
+        sys.stderr.flush()
+        os._exit(UNWALLED)
+
+
 def start_clock(limits: Limits) -> None:
     """In the child, when its work arrives: it ends itself after `wall_seconds`, wherever it is."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(max(1, limits.wall_seconds))
+
+
+def be_mute(nowhere: int) -> None:
+    """In the child, when its work arrives: what is written to its stderr reaches nobody any more.
+
+    That is the worker's own line to the journal, which limits how much of a unit it takes: who
+    has taken over a decoder would silence the worker there, or speak in its place. `nowhere` was
+    opened before the walls; behind them nothing is put in another's place but what is free.
+    """
+    sys.stderr.flush()
+    os.close(_STDERR)
+    if fcntl.fcntl(nowhere, fcntl.F_DUPFD_CLOEXEC, _STDERR) != _STDERR:
+        os._exit(1)
 
 
 def _first_to_go() -> None:

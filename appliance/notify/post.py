@@ -53,12 +53,23 @@ class Postman:
         for letter in list(self._noted.values()):
             outbox.sent(self._ledger, letter)
             del self._noted[letter.id]
-        for letter in outbox.due(self._ledger, self.channel.name):
+        for letter in self._due():
             fares = outbox.channel(self._ledger, self.channel.name, most=RESTS_AFTER)
             if fares.rests and not letter.is_test:
                 break
             arrived += self._carry(letter)
         return arrived
+
+    def _due(self) -> list[Letter]:
+        """The next letters; those that are stale end, and say nothing of how the channel fares."""
+        due = outbox.due(self._ledger, self.channel.name)
+        if not due or not self._is_stale(due[0]):
+            return due
+        before_ms = self._ledger.clock().wall_ms - STALE_MS
+        name, why = self.channel.name, "it is older than a day"
+        count = outbox.give_up(self._ledger, name, why, before_ms=before_ms)
+        log.warning("%s: letters older than a day, not sent: %d", name, count)
+        return outbox.due(self._ledger, name)
 
     def _aside(self) -> int:
         """What lies in the run folder: no ledger is needed to send it."""
@@ -76,7 +87,7 @@ class Postman:
 
     def _carry(self, letter: Letter) -> bool:
         self.steps += 1
-        why = "it is older than a day" if self._is_stale(letter) else self._try(letter)
+        why = self._try(letter)
         if why is None:
             self._noted[letter.id] = letter
             outbox.sent(self._ledger, letter)

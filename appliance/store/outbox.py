@@ -117,6 +117,19 @@ def failed(
         )
 
 
+def give_up(ledger: Ledger, channel: str, why: str, *, before_ms: int) -> int:
+    """End what waits for a channel and was made before then, untried; say how many.
+
+    No try has failed, so nothing is noted of the channel.
+    """
+    with ledger.writing() as db:
+        return db.execute(
+            "UPDATE outbox SET state = ?, why = ?, ended_ms = ?"
+            " WHERE channel = ? AND state = ? AND made_ms < ?",
+            [GIVEN_UP, why, ledger.clock().wall_ms, channel, WAITING, before_ms],
+        ).rowcount
+
+
 def forgive(ledger: Ledger, channel: str) -> None:
     """Forget how a channel fared: it is another one now. In the caller's transaction."""
     with ledger.writing() as db:

@@ -32,6 +32,8 @@ MOST_BYTES: Final = 2_000_000  # of one file
 _ALL_BYTES: Final = 24_000_000
 _SAFE: Final = re.compile(r"[a-z0-9][a-z0-9-]*(/[a-z0-9][a-z0-9-]*)?\.(jsonl|txt)")
 _CREDENTIALS: Final = "/etc/appliance/credentials"
+_SHARES: Final = "shares"  # below it: accounts of file servers, as mount.cifs reads them
+_NO_SECRET: Final = frozenset({"username", "user", "domain", "dom", "workgroup"})  # of those
 _SHORTEST: Final = 6  # characters of a secret that is looked for: a shorter one is in every text
 _ABOUT: Final = """\
 A support bundle of a transcription appliance, made {at}.
@@ -172,9 +174,21 @@ def secrets_of(settings: Settings, folder: str = _CREDENTIALS) -> list[str]:
         with contextlib.suppress(OSError):
             fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             with open(fd, encoding="utf-8", errors="replace") as stream:
-                for line in stream.read(65_536).splitlines():
-                    found |= {line.strip(), line.partition("=")[2].strip()}
+                lines = stream.read(65_536).splitlines()
+            if os.path.dirname(file) == os.path.join(folder, _SHARES):
+                lines = [_of_an_account(line) for line in lines]
+            for line in lines:
+                found |= {line.strip(), line.partition("=")[2].strip()}
     return sorted((one for one in found if len(one) >= _SHORTEST), key=len, reverse=True)
+
+
+def _of_an_account(line: str) -> str:
+    """What of a line of an account is secret: not its name, but a password that follows it.
+
+    An account is called `appliance`, or as the house is: words that stand everywhere.
+    """
+    name, _, value = line.partition("=")
+    return value.partition("%")[2] if name.strip().lower() in _NO_SECRET else line
 
 
 def _cleared(text: str, removed: Sequence[str]) -> str:

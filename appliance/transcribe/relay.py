@@ -24,18 +24,20 @@ from appliance.errors import (
     ChildKilled,
     EngineLost,
     Interrupted,
+    NodeIO,
     OverMemory,
     SourceTimeout,
     Stalled,
     WorkerDied,
     named,
 )
+from appliance.limits import UNWALLED
 from appliance.nouns import Detail, Options, Recording, Window
 from appliance.transcribe import door
 from appliance.transcribe.account import Account
 from appliance.transcribe.checkpoint import Checkpoint
 from appliance.transcribe.pace import Pace
-from appliance.transcribe.sanity import START_SLACK_SECONDS, is_an_end, is_sane
+from appliance.transcribe.sanity import START_SLACK_SECONDS, Patience, is_an_end, is_sane
 from appliance.transcribe.tally import Language, Out, Tally
 
 MOST_SLOTS: Final = 128  # what an engine may ask for; pages never written cost nothing
@@ -96,6 +98,7 @@ class Relay:
         self._answered = self._moved  # by the engine, while it has something in hand
         self._pace = Pace(self._begun)
         self._account = Account(terms.options)
+        self._patience = Patience()
 
     def __enter__(self) -> Self:
         return self
@@ -247,6 +250,8 @@ class Relay:
         self._moved = time.monotonic()
         match got[0]:
             case wire.Found(recording):
+                if self._recording is not None:
+                    raise ChildKilled(name=self._terms.name, why="it found another recording")
                 self._recording = recording
                 self._account.found(recording)
             case wire.Ready(window, slot):
@@ -259,6 +264,8 @@ class Relay:
                 self._account.sound(ended)
                 self._settle()
             case wire.Said(lines):
+                if not self._patience.bears(lines):
+                    raise ChildKilled(name=self._terms.name, why="it talks without end")
                 self._account.said(lines)
             case wire.Failed(code, detail):
                 raise self._as_told(code, detail)
@@ -353,6 +360,9 @@ class Relay:
             return WorkerDied()  # a part of ours did, and its file is not to blame
         if verdict is not None and verdict.out_of_memory:
             return OverMemory(name=self._terms.name)
+        if verdict is not None and verdict.exit_code == UNWALLED:
+            why = "a wall around it is missing, and require_isolation wants each"
+            return NodeIO(where="the decoder", why=why)
         return ChildKilled(name=self._terms.name, why=str(verdict or "it hung up"))
 
     def _outcome(self, welcome: wire.Welcome) -> Outcome:

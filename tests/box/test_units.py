@@ -107,6 +107,12 @@ def test_only_two_have_a_way_out(unit: str) -> None:
         assert said["IPAddressDeny"] == ["any"]
 
 
+@pytest.mark.parametrize("unit", SERVICES)
+def test_no_part_can_roll_the_journal_over(unit: str) -> None:
+    said = units.settings(unit)
+    assert (said["LogRateLimitIntervalSec"], said["LogRateLimitBurst"]) == (["30s"], ["5000"])
+
+
 def test_what_reaches_out_runs_as_somebody_else() -> None:
     account = {unit: units.settings(unit).get("User", ["root"])[0] for unit in SERVICES}
     assert account["appliance-notify.service"] == "appliance-notify"

@@ -422,7 +422,23 @@ def test_yesterdays_news_is_not_sent(office: Office, receiver: Web) -> None:
     office.later += 90_000
     office.postman.round()
     assert receiver.heard == []
-    assert office.state(letter)[0] == outbox.GIVEN_UP
+    assert office.state(letter) == (outbox.GIVEN_UP, 0)
+    assert outbox.channel(office.ledger, "desk", most=10).failures == 0
+
+
+def test_yesterdays_news_does_not_keep_back_todays(office: Office, receiver: Web) -> None:
+    receiver.answers = [500]
+    stale = [office.write() for _ in range(30)]
+    office.postman.round()
+    assert outbox.channel(office.ledger, "desk", most=10).failures == 10
+    receiver.answers, receiver.heard[:] = [204], []
+    office.later += 90_000
+    alert = office.write()
+    office.postman.round()
+    assert {office.state(one)[0] for one in stale} == {outbox.GIVEN_UP}
+    assert office.state(alert) == (outbox.SENT, 1)
+    assert len(receiver.heard) == 1
+    assert outbox.channel(office.ledger, "desk", most=10).failures == 0
 
 
 def test_a_channel_that_hangs_keeps_back_no_other(
