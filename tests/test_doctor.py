@@ -334,6 +334,26 @@ def test_a_share_that_hangs_is_left_behind_and_told() -> None:
     assert "did not answer" in found.text
 
 
+def helpers(folder: Path, *names: str) -> str:
+    """A root that has these programs of the system."""
+    (folder / "sbin").mkdir()
+    for name in names:
+        (folder / "sbin" / name).touch()
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("source", "package"), [("//nas/m", "cifs-utils"), ("nas:/m", "nfs-common")]
+)
+def test_a_share_that_this_system_cannot_mount_is_told(
+    tmp_path: Path, source: str, package: str
+) -> None:
+    share = Share(name="m", root="/srv/m", kind="auto", source=source)
+    (found,) = mounted.examine(of_box(tmp_path, share=(share,)), top=helpers(tmp_path))
+    assert found.level is Level.FAIL
+    assert package in found.remedy
+
+
 @pytest.mark.parametrize(
     ("mounted_is", "says"),
     [
@@ -349,7 +369,9 @@ def test_a_share_that_is_mounted_from_elsewhere_is_told(
     point = "/" if mounted_is.startswith("ext4") else "/srv/court"
     (tmp_path / "table").write_text(f"31 1 0:1 / {point} rw shared:1 - {mounted_is}\n")
     share = Share(name="court", root="/srv/court", kind="nfs", source="nas:/export/c/")
-    found = list(mounted.examine(of_box(tmp_path, share=(share,)), table=f"{tmp_path}/table"))
+    settings = of_box(tmp_path, share=(share,))
+    top = helpers(tmp_path, "mount.nfs4")
+    found = list(mounted.examine(settings, table=f"{tmp_path}/table", top=top))
     assert len(found) == (says != "")
     for finding in found:
         assert finding.level is (Level.WARN if says else Level.OK)
@@ -361,7 +383,8 @@ def test_a_share_that_is_not_sealed_yet_is_told(tmp_path: Path, options: str, se
     table = tmp_path / "table"
     table.write_text(f"31 1 0:1 / /srv/m rw shared:1 - cifs //NAS/a\\040b {options}\n")
     share = Share(name="m", root="/srv/m", kind="smb", source="//nas/a b", seal=True)
-    (found,) = mounted.examine(of_box(tmp_path, share=(share,)), table=str(table))
+    top = helpers(tmp_path, "mount.cifs")
+    (found,) = mounted.examine(of_box(tmp_path, share=(share,)), table=str(table), top=top)
     assert (found.level is Level.OK) == sealed, found.text
     assert sealed or "in the clear" in found.text
 
