@@ -161,6 +161,7 @@ def be_mute(nowhere: int) -> None:
     os.close(_STDERR)
     if fcntl.fcntl(nowhere, fcntl.F_DUPFD_CLOEXEC, _STDERR) != _STDERR:
         os._exit(1)
+    os.close(nowhere)
 
 
 def _first_to_go() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -14,7 +15,14 @@ import pytest
 from tests.box import lanes, together
 from tests.box.guest import __main__ as guests
 
-WAITS = "import sys, time; print('here', flush=True); time.sleep(600)"
+WAITS = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+RUNS = f"""
+import sys
+from tests.box import together
+from tests.box.guest.machine import stop_on_term
+stop_on_term()
+together.run({{name: [sys.executable, "-c", {WAITS!r}] for name in ("one", "two", "late")}}, 2)
+"""
 
 
 def python(script: str) -> list[str]:
@@ -53,20 +61,16 @@ def test_no_more_run_at_once_than_may(tmp_path: Path) -> None:
     assert set(together.run({str(n): alone for n in range(3)}, at_once=1).values()) == {0}
 
 
-def test_who_ends_it_ends_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
-    def both_are_here() -> None:
-        while len(told) < 2:
-            told.extend(capsys.readouterr().out.splitlines())
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    told: list[str] = []
-    threading.Thread(target=both_are_here).start()
-    begun = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        together.run({"one": python(WAITS), "two": python(WAITS), "late": python(WAITS)}, at_once=2)
-    assert time.monotonic() - begun < 300
-    assert sorted(told) == ["one| here", "two| here"]
+def test_who_ends_it_ends_all_of_them() -> None:
+    with subprocess.Popen([sys.executable, "-c", RUNS], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        told = sorted(run.stdout.readline().split() for _ in range(2))
+        assert [name for name, _pid in told] == ["one|", "two|"]
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(60) == 143
+    for _name, pid in told:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
 
 
 def test_one_has_a_lock_and_the_next_waits(tmp_path: Path) -> None:
