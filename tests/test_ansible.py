@@ -320,6 +320,19 @@ def test_a_box_that_is_off_keeps_no_other_from_going_back(tmp_path: Path) -> Non
     assert "unreachable=1" not in recap["box-off"], "it would end the run"
 
 
+def test_apt_is_left_alone_where_the_site_says_so() -> None:
+    """A `cache_valid_time` alone has ansible-core ask the sources: two minutes offline."""
+    asking = {"update_cache", "cache_valid_time"}
+    tasks = yaml.safe_load((FOLDER / "roles/base/tasks/main.yml").read_text())
+    said = [task["ansible.builtin.apt"] for task in tasks if "ansible.builtin.apt" in task]
+    words = [part[key] for part in said for key in asking & part.keys()]
+    assert words
+    by = jinja2.Environment(autoescape=False)  # noqa: S701 - no page is made of this
+    by.filters["ternary"] = lambda value, yes, no: yes if value else no
+    told = {by.from_string(str(word)).render(appliance_apt_update=False) for word in words}
+    assert told <= {"False", "0"}
+
+
 @pytest.mark.parametrize("book", BOOKS)
 def test_a_playbook_says_at_its_top_what_it_is_for(book: str) -> None:
     assert (FOLDER / book).read_text().startswith("# ")
