@@ -46,14 +46,15 @@ PROGRAMS += /usr/lib/python3/dist-packages/systemd/daemon.py:python3-systemd pro
 PROGRAMS += ssh-keygen:openssh-client smbd:samba smbclient mkfs.btrfs:btrfs-progs mkfs.ext4:e2fsprogs
 .PHONY: programs
 programs:
-	@for wanted in $(PROGRAMS); do \
-	  program=$${wanted%%:*} package=$${wanted##*:}; \
+	@wanted=; for one in $(PROGRAMS); do \
+	  program=$${one%%:*} package=$${one##*:}; \
 	  PATH="$$PATH:/usr/sbin:/sbin" command -v $$program >/dev/null && continue; \
-	  [ -e "/$${program#/}" ] && continue; \
-	  if [ "$$(id -u)" = 0 ]; then \
-	    apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $$package >/dev/null || exit 1; \
-	  else echo "the tests need $$program: apt-get install $$package" >&2; exit 1; fi; \
-	done
+	  [ -e "/$${program#/}" ] || wanted="$$wanted $$package"; \
+	done; \
+	[ -z "$$wanted" ] && exit; \
+	if [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $$wanted >/dev/null; \
+	else echo "this needs:$$wanted (apt-get install)" >&2; exit 1; fi
 
 # A file of tests stays together; most of them wait for something, so one more at a time than
 # there are processors.
@@ -110,6 +111,9 @@ image: release programs controller  ## A disk for a PC or a virtual machine, wit
 # made anew when its parts change).
 test-box test-box-full: PROGRAMS += $(MAKE_IMAGES) debugfs:e2fsprogs
 test-box test-box-full: PROGRAMS += qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils /usr/share/OVMF/OVMF_CODE_4M.fd:ovmf
+ifneq ($(filter test-box%,$(MAKECMDGOALS)),)
+MAKEFLAGS += --jobs=3  # what they need comes from three places
+endif
 test-box: install programs controller  ## What needs a whole box: LANE=provision, guest (limits, NAS, power) or image
 	$(BIN)/python -m tests.box $(or $(LANE),all)
 

@@ -31,16 +31,23 @@ def python(script: str) -> list[str]:
 
 def test_every_lane_of_the_guest_runs_and_once() -> None:
     commands = lanes.beside(full=True)
+    once = {"provision", "image"}
     named = [word for command in commands.values() for word in command if word in guests.LANES]
     assert sorted(named) == sorted(guests.LANES)
-    assert all(guests.FULL in command for name, command in commands.items() if name != "image")
+    assert all(guests.FULL in command for name, command in commands.items() if name not in once)
 
 
 def test_a_guest_without_a_case_is_not_made() -> None:
     assert "nfs" in lanes.beside(full=True)
     short = lanes.beside(full=False)
     assert "nfs" not in short
-    assert {"nas", "power", "limits", "image"} == short.keys()
+    assert {"provision", "nas", "power", "limits", "image"} == short.keys()
+
+
+def test_what_is_told_by_our_clock_goes_first_and_nothing_takes_its_processor() -> None:
+    commands = lanes.beside(full=True)
+    assert next(iter(commands)) == "provision"
+    assert [name for name, command in commands.items() if command[0] != "nice"] == ["provision"]
 
 
 def test_a_lane_that_there_is_not_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 
 from image import debian
 from image.release import make
-from tests.box import units
+from tests.box import together, units
 from tests.box.provision.bare import KEPT
 
 _PARTS: Final = ("appliance", "web", "systemd", "config", "pyproject.toml", "README.md", "LICENSE")
@@ -34,7 +34,8 @@ def wheels() -> Path:
     """Wheels for the Debian of the boxes, as the lock file has them."""
     kept = KEPT / "wheels"
     kept.mkdir(parents=True, exist_ok=True)
-    make.fetch(str(Path(units.TOP, "requirements.lock")), debian.python(), str(kept), None)
+    with together.alone(KEPT / "wheels.lock"):
+        make.fetch(str(Path(units.TOP, "requirements.lock")), debian.python(), str(kept), None)
     return kept
 
 
