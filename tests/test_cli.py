@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -11,8 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from appliance import cli as families
 from appliance import daemon, logbook
 from appliance.cli.columns import cut, length, width
 from appliance.cli.models import distance
@@ -296,3 +299,29 @@ def test_json_may_stand_after_the_verb_and_tells_errors_too(place: Place) -> Non
     assert place.read("explain", "talk.mp3").keys() == {"path", "sentences"}
     assert place.read("jobs", "retry", str(number)) == [{"id": number, "state": "queued"}]
     assert place.read("settings", "check")["ok"] is True
+
+
+def test_every_family_of_verbs_is_known_by_its_names() -> None:
+    """A verb is found by this table; its module is loaded when it is asked for."""
+    folder = Path(families.__path__[0])
+    there = {}
+    for file in folder.glob("*.py"):
+        module = importlib.import_module(f"appliance.cli.{file.stem}")
+        if hasattr(module, "VERBS"):
+            there[file.stem] = tuple(verb.name for verb in module.VERBS)
+    assert there == dict(families.FAMILIES)
+    context = click.Context(families.cli)
+    for verb in families.cli.list_commands(context):
+        assert families.cli.get_command(context, verb) is not None
+
+
+@pytest.mark.parametrize("verb", ["watch", "engine", "web", "share"])
+def test_a_verb_does_not_wait_for_the_parts_of_others(verb: str) -> None:
+    look = f"""
+import sys, click
+from appliance.cli import cli
+assert cli.get_command(click.Context(cli), {verb!r}) is not None
+print(*({{"httpx", "docx", "av", "huey", "appliance.tasks"}} & set(sys.modules)))
+"""
+    ran = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == []

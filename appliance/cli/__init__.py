@@ -1,34 +1,23 @@
 """The command `appliance`: verbs, exit codes, and where errors of a command end.
 
 A verb a file or a family of verbs a file; each is thin: read settings, ask the store,
-ring the bell, print. Exit 0 ok, 1 a job failed, 2 usage, 69 not reachable, 75 try later,
-78 settings.
+ring the bell, print. Only the family of the verb that is asked for is loaded: every part of a box
+begins as this command, and a box that boots begins ten of them at once.
+
+Exit 0 ok, 1 a job failed, 2 usage, 69 not reachable, 75 try later, 78 settings.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
+from collections.abc import Mapping
+from typing import Final
 
 import click
 
 from appliance import __version__
-from appliance.cli import (
-    access,
-    backup,
-    explain,
-    jobs,
-    models,
-    notifying,
-    processes,
-    queue,
-    run,
-    settings,
-    shares,
-    supporting,
-    texts,
-    upkeep,
-)
 from appliance.cli.site import Site, say
 from appliance.errors import (
     AlreadyRunning,
@@ -42,8 +31,43 @@ from appliance.errors import (
     ShareError,
 )
 
+FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {  # module → its verbs
+    "run": ("up", "demo", "transcribe"),
+    "processes": ("watch", "engine", "web"),
+    "working": ("worker", "reconcile"),
+    "backup": ("backup", "restore", "migrate"),
+    "upkeep": ("retention",),
+    "notifying": ("notify", "alerts"),
+    "supporting": ("support-bundle",),
+    "jobs": ("jobs",),
+    "queue": ("queue",),
+    "texts": ("search", "text"),
+    "shares": ("share",),
+    "settings": ("settings",),
+    "models": ("model", "selftest"),
+    "explain": ("explain", "check", "doctor"),
+    "access": ("user", "key", "audit"),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Verbs(click.Group):
+    """Every verb by its name, loaded when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return sorted(verb for verbs in FAMILIES.values() for verb in verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        family = next((name for name, verbs in FAMILIES.items() if cmd_name in verbs), None)
+        if family is None:
+            return None
+        loaded = importlib.import_module(f"{__name__}.{family}")
+        found: click.Command = next(verb for verb in loaded.VERBS if verb.name == cmd_name)
+        return found
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--settings", "file", metavar="FILE", help="Read this settings file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 @click.option("--verbose", is_flag=True, help="Say more.")
@@ -52,14 +76,6 @@ from appliance.errors import (
 def cli(context: click.Context, file: str | None, *, as_json: bool, verbose: bool) -> None:
     """Turn recordings in shared folders into transcripts beside them."""
     context.obj = Site(file, as_json=as_json, verbose=verbose)
-
-
-_RUNNING = (run, processes, backup, upkeep, notifying, supporting)
-_ASKING = (jobs, queue, texts, shares, settings, models, explain, access)
-
-for family in (*_RUNNING, *_ASKING):
-    for verb in family.VERBS:
-        cli.add_command(verb)
 
 
 def main() -> None:

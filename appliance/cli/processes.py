@@ -1,4 +1,7 @@
-"""Verbs that are a process of the box: watch, worker, engine, web, reconcile."""
+"""Verbs that are a process of the box: watch, engine, web.
+
+Not here: the worker (working), which needs the whole line that a recording goes.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,9 @@ from typing import Final
 
 import click
 
-from appliance import allocator, instructions, journal, recover, tasks
-from appliance.bell import Bell
+from appliance import allocator, instructions, journal
 from appliance.cli.site import Site, site
-from appliance.store import schema
-from appliance.store.ledger import Ledger
 from appliance.watch import watch as watching
-
-
-@click.command()
-@site
-def worker(of: Site) -> None:
-    """Carry jobs down the line, until TERM."""
-    journal.to_stderr("worker")
-    tasks.work(of.settings())
 
 
 @click.command()
@@ -56,17 +48,4 @@ def web(of: Site) -> None:
     os.execv(argv[0], argv)  # noqa: S606 - an argument list of our own
 
 
-@click.command()
-@site
-def reconcile(of: Site) -> None:
-    """Take up jobs that were left lying, once."""
-    settings = of.settings()
-    schema.prepare(settings.state_dir)
-    bell = Bell(settings.state_dir)
-    with Ledger(settings.state_dir) as ledger:
-        recover.reconcile(ledger, settings, ring=bell.ring, pending=bell.unanswered())
-    bell.close()
-    click.echo("looked after every job once")
-
-
-VERBS: Final = (watch, worker, engine, web, reconcile)
+VERBS: Final = (watch, engine, web)

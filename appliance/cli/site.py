@@ -6,17 +6,19 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from appliance import choices, settings
-from appliance.client import Client
 from appliance.errors import NotReachable
 from appliance.health import alive
 from appliance.settings import Settings
 from appliance.store import schema
 from appliance.store.ledger import Ledger
+
+if TYPE_CHECKING:  # most commands ask no other box, and httpx takes a while to load
+    from appliance.client import Client
 
 STOPPED: Final = "The appliance is not running here: start it with `appliance up`."
 
