@@ -34,6 +34,7 @@ AWAY: Final = "appliance-shares-away.target"  # stops what is not to stay as it 
 _MARK: Final = "# Made by `appliance share mount` from the settings.\n"
 _GET_FLAGS, _SET_FLAGS, _IMMUTABLE = 0x8008_6601, 0x4008_6602, 0x10  # linux/fs.h
 _CLOSED: Final = 0o555
+_READABLE: Final = 0o644  # they hold no secret, and systemd complains of any that hides
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9:_.]")
 # A server that is away answers with an error within seconds instead of never (mount.cifs(8),
 # nfs(5)); what comes from it is no program and no device.
@@ -204,6 +205,7 @@ def _put(path: str, text: str) -> None:
     """Whole or not at all: systemd may read at any moment."""
     with open(f"{path}.new", "w", encoding="utf-8", errors="surrogateescape") as stream:
         stream.write(text)
+    os.chmod(f"{path}.new", _READABLE)
     os.replace(f"{path}.new", path)
 
 

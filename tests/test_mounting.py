@@ -115,6 +115,19 @@ def told_to_stop(folder: Path) -> str:
     return (folder / "appliance-shares-away.target.d" / "conflicts.conf").read_text()
 
 
+def test_systemd_may_read_what_the_sandbox_would_hide(tmp_path: Path) -> None:
+    """Of a file that only root reads it complains in the journal at each reload."""
+    before = os.umask(0o077)
+    try:
+        mounting.write(said(tmp_path, SMB), str(tmp_path / "units"))
+    finally:
+        os.umask(before)
+    modes = {
+        oct(one.stat().st_mode & 0o777) for one in (tmp_path / "units").rglob("*") if one.is_file()
+    }
+    assert modes == {"0o644"}
+
+
 def test_no_mount_outlives_a_start_whatever_changed_of_it(tmp_path: Path) -> None:
     """A password may have, or nothing: nobody has to find out."""
     folder = tmp_path / "units"
