@@ -321,7 +321,7 @@ def test_a_box_that_is_off_keeps_no_other_from_going_back(tmp_path: Path) -> Non
 
 
 def test_apt_is_left_alone_where_the_site_says_so() -> None:
-    """A `cache_valid_time` alone has ansible-core ask the sources: two minutes offline."""
+    """A `cache_valid_time` alone has ansible-core's module ask the sources."""
     asking = {"update_cache", "cache_valid_time"}
     tasks = yaml.safe_load((FOLDER / "roles/base/tasks/main.yml").read_text())
     said = [task["ansible.builtin.apt"] for task in tasks if "ansible.builtin.apt" in task]

@@ -20,7 +20,7 @@ FULL: Final = guests.FULL  # what takes long, too
 NAMES: Final = ("provision", "guest", "image")
 _ORDER: Final = ("provision", "nas", "power", "image", "nfs", "limits")  # the longest first
 _LAST_IN_LINE: Final = ("nice", "-n", "19")
-# Provisioning waits most of its time (a third of it was work on two processors).
+# Provisioning waits for most of its time.
 _AT_ONCE: Final = together.PROCESSORS + 1
 
 
@@ -48,7 +48,7 @@ def beside(*, full: bool) -> dict[str, list[str]]:
         lanes[0]: together.module("tests.box.guest", *more, *lanes)
         for lanes in guests.sharing(full=full)
     }
-    by_their_clock = {**guest, "image": together.module("tests.box.image")}
-    commands = {name: [*_LAST_IN_LINE, *command] for name, command in by_their_clock.items()}
+    with_own_clock = {**guest, "image": together.module("tests.box.image")}
+    commands = {name: [*_LAST_IN_LINE, *command] for name, command in with_own_clock.items()}
     commands["provision"] = together.module("tests.box.provision")
     return {name: commands[name] for name in sorted(commands, key=_ORDER.index)}
