@@ -135,6 +135,8 @@ def build(release: Path, key: Path, out: Path, *, effort: int = 12) -> Made:
                 raise NotMade("what may be in no image is there:\n  " + "\n  ".join(found))
             for tree in (root, data):
                 clean.settle_times(tree, epoch())
+            if old := list(clean.outdated(root)):
+                raise NotMade(f"{len(old)} modules would be compiled at each start, as {old[0]}")
             raw = folder / f"appliance-{version}.raw"
             disk.make(raw, root=root, data=data, version=version, epoch=epoch())
         with _said("packed"):

@@ -86,6 +86,23 @@ def settle_times(root: Path, epoch: int) -> None:
         os.utime(path, (hour, hour), follow_symlinks=False)
 
 
+def outdated(root: Path) -> Iterator[str]:
+    """The compiled modules that Python would not take, since their source is of another hour.
+
+    Each start would compile them anew, and only root could keep that: in an emulated machine half
+    of a boot went into it. PEP 552: a zero after the magic number says that size and hour count.
+    """
+    for path in root.glob("**/__pycache__/*.pyc"):
+        source = path.parent.parent / f"{path.name.split('.')[0]}.py"
+        with path.open("rb") as stream:
+            head = stream.read(12)
+        # A link leads out of this root, to the same name on the machine that makes the image.
+        if head[4:8] == bytes(4) and source.exists() and not source.is_symlink():
+            hour = int(source.stat().st_mtime) & 0xFFFF_FFFF
+            if head[8:12] != hour.to_bytes(4, "little"):
+                yield str(path.relative_to(root))
+
+
 def _empty(folder: Path) -> None:
     for path in folder.iterdir() if folder.is_dir() else ():
         _remove(path)

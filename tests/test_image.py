@@ -6,6 +6,7 @@ Not here: a disk that boots (`make test-box LANE=image`).
 from __future__ import annotations
 
 import os
+import py_compile
 import re
 import subprocess
 from pathlib import Path
@@ -113,6 +114,27 @@ def test_no_file_is_younger_than_the_commit(used: Path) -> None:
     clean.settle_times(used, 2_000)
     hours = {path.name: path.lstat().st_mtime for path in used.rglob("*")}
     assert (hours.pop("shadow"), set(hours.values())) == (1_000, {2_000})
+
+
+@pytest.mark.parametrize(
+    ("mode", "outdated"),
+    [
+        (py_compile.PycInvalidationMode.TIMESTAMP, True),
+        (py_compile.PycInvalidationMode.CHECKED_HASH, False),
+    ],
+)
+def test_a_module_that_each_start_would_compile_is_found(
+    tmp_path: Path, mode: py_compile.PycInvalidationMode, outdated: bool
+) -> None:
+    source = tmp_path / "lib" / "part.py"
+    source.parent.mkdir()
+    source.write_text("VALUE = 1\n")
+    compiled = py_compile.compile(str(source), invalidation_mode=mode)
+    assert compiled is not None
+    assert list(clean.outdated(tmp_path)) == []
+    clean.settle_times(tmp_path, 2_000)
+    found = [str(Path(compiled).relative_to(tmp_path))] if outdated else []
+    assert list(clean.outdated(tmp_path)) == found
 
 
 # --- its files ----------------------------------------------------------------------------------

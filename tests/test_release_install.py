@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,13 @@ def test_a_release_that_is_taken_away_half_is_not_taken_for_a_whole_one(
     install.remove(str(path))
     assert path.exists()
     assert not install.is_complete(str(path))
+
+
+def test_modules_are_compiled_for_their_content_whatever_becomes_of_their_hour(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "part.py").write_text("VALUE = 1\n")
+    compile_all = "import compileall, sys; compileall.compile_file(sys.argv[1], force=True)"
+    install._run(sys.executable, "-c", compile_all, str(tmp_path / "part.py"))  # as pip does
+    (compiled,) = tmp_path.glob("__pycache__/*.pyc")
+    assert compiled.read_bytes()[4] == 0b11, "PEP 552: a hash, and it is looked at"

@@ -28,6 +28,13 @@ PYTHON: Final = "/usr/bin/python3"
 _COMPLETE: Final = "complete"
 _INCOMING: Final = ".incoming-"
 _DEBIANS: Final = "/usr/lib/python3/dist-packages/systemd"  # of the package python3-systemd
+_ENVIRONMENT: Final = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+    # Modules are compiled for the content of their source and not for its hour (py_compile's
+    # CHECKED_HASH): an image or a restore sets hours, and nobody but root could write them anew.
+    "SOURCE_DATE_EPOCH": "315532800",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +184,8 @@ def _lend_systemd(path: str) -> None:
 
 def _run(*argv: str) -> str:
     """Run a program, as nobody's environment but the system's; raises CalledProcessError."""
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
     told = subprocess.run(
-        argv, capture_output=True, text=True, check=True, env=environment, cwd="/", umask=0o022
+        argv, capture_output=True, text=True, check=True, env=_ENVIRONMENT, cwd="/", umask=0o022
     )
     if told.stderr.strip():
         sys.stderr.write(told.stderr)
