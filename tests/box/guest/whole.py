@@ -1,7 +1,7 @@
 """The lane of the whole line: a recording over SMB, the real engine, its transcript over SMB.
 
-The bundled self-test model hears it. An emulated processor takes minutes for nine seconds; every
-other lane has the engine of the tests. It is the guest of the lane of the NAS.
+The bundled self-test model hears it; every other lane has the engine of the tests. It is the guest
+of the lane of the NAS.
 
 Not here: servers that fail (nas).
 """
