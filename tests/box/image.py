@@ -38,7 +38,7 @@ _SIZE: Final = "24G"  # of the disk that it is written to
 _ADDRESS: Final = "10.0.2.15"  # that the machine's network gives
 _SETTINGS: Final = b'\xef\xbb\xbf[profile.default]\r\nlanguage = "en"\r\n'  # as Notepad writes it
 _WRONG: Final = "[profile.default]\nlanguag = 1\n"
-_HEARD_SECONDS: Final = 3600.0  # from the second boot on: hearing is slow in an emulated machine
+_HEARD_SECONDS: Final = 3600.0  # by our clock, from the second boot on
 _PASSWORD: Final = "not a secret of anybody"  # noqa: S105
 _APPLIANCE: Final = "runuser -u appliance -- /opt/appliance/current/bin/appliance"
 _TAKEN: Final = "/etc/appliance/conf.d/50-boot-partition.toml"
